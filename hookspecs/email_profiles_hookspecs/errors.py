@@ -12,7 +12,8 @@ All errors that cross the contract.
     ├── Disabled                        the profile is switched off
     ├── FromNotAllowed                  the profile may not send as this address
     ├── Vetoed                          a site plugin forbids this message
-    ├── OutboxUnavailable               nothing can be queued now
+    ├── StoreUnavailable                the database is locked, full, out of reach
+    │   └── OutboxUnavailable           nothing can be queued now
     ├── Closed                          the facade was closed
     ├── Unknown                         nobody can tell (yet) whether it was sent
     ├── SecretError                     a secret can't be read, or doesn't open
@@ -118,8 +119,12 @@ class Vetoed(_Said):
     """A site plugin forbids this message; for `tryfirst` implementations of send."""
 
 
-class OutboxUnavailable(_Said):
-    """The outbox can't take a message: full, locked, read-only, or out of reach."""
+class StoreUnavailable(_Said):
+    """The database can't be used: locked, full, read-only, or out of reach."""
+
+
+class OutboxUnavailable(StoreUnavailable):
+    """The outbox can't take a message now; the caller still has it."""
 
 
 class Closed(_Said):

@@ -1,0 +1,56 @@
+"""Announcement: observers are told what became of a message, each on its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+import pluggy
+from attrs import define, field
+
+from email_profiles_hookspecs.services import Clock
+
+from .store import settling, views
+from .store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+@define(kw_only=True, eq=False)
+class Announcer:
+    """Calls `email_profiles_settled` after the commit, then notes that it did."""
+
+    database: Database
+    clock: Clock
+    manager: pluggy.PluginManager
+    settled: threading.Condition = field(factory=threading.Condition)
+    """Notified whenever something was settled in this process."""
+
+    def announce(self, ids: Sequence[str]) -> None:
+        """Tell the observers of each of these messages."""
+        told = [id for id in ids if self._tell(id)]
+        if told:
+            now = self.clock.now().timestamp()
+            self.database.write(lambda c: settling.announced(c, told, now))
+        if ids:
+            with self.settled:
+                self.settled.notify_all()
+
+    def _tell(self, id: str) -> bool:
+        with self.database.read() as connection:
+            outcome = views.outcome(connection, id)
+        if outcome is None:
+            return False
+        observers = self.manager.hook.email_profiles_settled.get_hookimpls()
+        for observer in reversed(observers):
+            if observer.wrapper or observer.hookwrapper:
+                continue
+            given = {"outcome": outcome} if "outcome" in observer.argnames else {}
+            try:
+                observer.function(**given)
+            except Exception:
+                log.exception(
+                    "observer %s failed on %s", observer.plugin_name, outcome.id
+                )
+        return True

@@ -1,0 +1,208 @@
+"""All parts, joined: what looks like an upward call is a callable given here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from attrs import define, field, frozen
+
+from email_profiles_hookspecs import Profile, Receipt, SendRequest
+from email_profiles_hookspecs.errors import NotFound
+from email_profiles_hookspecs.services import Clock
+
+from . import plugins as plugin_loader
+from .announcement import Announcer
+from .builtin import BuiltIn, Guard
+from .clock import SystemChance
+from .kinds import client_kind, profile_kind
+from .outbox.delivery import Delivery, Pace
+from .outbox.desk import Outbox
+from .outbox.heart import Heart
+from .outbox.intake import Intake
+from .outbox.record import Record
+from .outbox.recovery import Recovery
+from .outbox.worker import Worker
+from .plugins import Plugins
+from .profiles import Documents, Kind
+from .provision import Provision
+from .resolution import Resolver
+from .sealing import Sealer
+from .secrets import Keyring
+from .smtp.pool import Pool
+from .store.database import Database
+from .submission import Submitter
+from .trial import ProfileDocuments
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What `EmailProfiles.open` was asked for, in seconds where it is time."""
+
+    home: Path
+    blocked: Collection[str] = ()
+    only: Collection[str] | None = None
+    pace: Pace = field(factory=Pace)
+    lease_s: float = 30
+    retention_s: float = 30 * 86_400
+
+
+@define(kw_only=True, eq=False)
+class Assembly:
+    """Builds the parts, from those that know nothing to those that know most."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    chance: SystemChance
+    manager: pluggy.PluginManager
+    pool: Pool = field(factory=Pool)
+    keyring: Keyring = field(init=False)
+    plugins: Plugins = field(init=False)
+    builtin: BuiltIn = field(init=False)
+    resolver: Resolver = field(init=False)
+    announcer: Announcer = field(init=False)
+    outbox: Outbox = field(init=False)
+    profiles: ProfileDocuments = field(init=False)
+    clients: Documents = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.keyring = Keyring(self.settings.home / "key")
+        self.plugins = Plugins(manager=self.manager)
+        provision = Provision(
+            database=self.database,
+            keyring=self.keyring,
+            clock=self.clock,
+            chance=self.chance,
+        )
+        self.resolver = Resolver(
+            database=self.database,
+            providers=lambda: self.plugins.providers,
+            services=provision.services,
+            ask=self.ask,
+        )
+        self.announcer = Announcer(
+            database=self.database, clock=self.clock, manager=self.manager
+        )
+        self.outbox = self._outbox()
+        self._documents(provision)
+        self.builtin = BuiltIn(self.resolver.stored, self._queue)
+        plugin_loader.load(
+            self.plugins,
+            core=self.builtin,
+            guard=Guard(self.builtin, self.resolver.accept),
+            blocked=self.settings.blocked,
+            only=self.settings.only,
+        )
+
+    def ask(self, name: str) -> Profile | None:
+        """The hook `email_profiles_resolve`."""
+        found: Profile | None = self.manager.hook.email_profiles_resolve(name=name)
+        return found
+
+    def known(self, name: str) -> Profile:
+        """The profile of that name; NotFound."""
+        found = self.ask(name)
+        if found is None:
+            raise NotFound("email profile", name)
+        return found
+
+    def submitter(self, pool: Pool) -> Submitter:
+        """What hands messages over, on connections of *pool*."""
+        return Submitter(pool, self.resolver.authenticator, _print_debug)
+
+    def _outbox(self) -> Outbox:
+        announce = self.announcer.announce
+        worker = Worker(self.database, self.clock, self.chance, self.settings.lease_s)
+        record = Record(
+            database=self.database,
+            clock=self.clock,
+            chance=self.chance,
+            announce=announce,
+        )
+        recovery = Recovery(
+            database=self.database,
+            clock=self.clock,
+            chance=self.chance,
+            profile=self.resolver.profile,
+            announce=announce,
+        )
+        delivery = Delivery(
+            database=self.database,
+            clock=self.clock,
+            worker=worker,
+            record=record,
+            submitter=self.submitter(self.pool),
+            profile=self.resolver.profile,
+            pace=self.settings.pace,
+        )
+        heart = Heart(
+            database=self.database,
+            clock=self.clock,
+            worker=worker,
+            record=record,
+            recovery=recovery,
+            pool=self.pool,
+            announce=announce,
+            retention_s=self.settings.retention_s,
+        )
+        intake = Intake(
+            database=self.database,
+            clock=self.clock,
+            chance=self.chance,
+            resolve=self.ask,
+        )
+        return Outbox(
+            database=self.database,
+            clock=self.clock,
+            worker=worker,
+            intake=intake,
+            record=record,
+            delivery=delivery,
+            heart=heart,
+            resolve=self.ask,
+            announce=announce,
+            settled=self.announcer.settled,
+        )
+
+    def _documents(self, provision: Provision) -> None:
+        profile = profile_kind(
+            lambda: self.plugins.providers,
+            provision.services,
+            lambda: self.clock.now().timestamp(),
+        )
+        client = client_kind()
+        kinds = {profile.name: profile, client.name: client}
+
+        def common(kind: Kind) -> dict[str, Any]:
+            return {
+                "kind": kind,
+                "database": self.database,
+                "sealer": Sealer(
+                    keyring=self.keyring, schema=kind.schema, moved=kind.moved
+                ),
+                "clock": self.clock,
+                "chance": self.chance,
+                "changed": self.outbox.delivery.wake,
+                "schema_of": lambda stored: kinds[stored.kind].schema(stored.body),
+            }
+
+        self.clients = Documents(**common(client))
+        self.profiles = ProfileDocuments(
+            **common(profile),
+            submitter=self.submitter,
+            resolve=self.known,
+            schemas=self.resolver.schemas,
+        )
+
+    def _queue(self, request: SendRequest) -> Receipt:
+        receipt = self.outbox.intake.queue(request)
+        self.outbox.delivery.wake()
+        return receipt
+
+
+def _print_debug(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

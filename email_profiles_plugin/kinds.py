@@ -1,0 +1,87 @@
+"""The two kinds of document, and what is particular to each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from sqlalchemy import Connection
+
+from email_profiles_hookspecs import AuthProvider, Problem, Profile, Services
+from email_profiles_hookspecs.errors import InUse
+
+from . import documents as rules
+from .documents.shapes import Schema
+from .profiles import Kind
+from .sealing import Body
+from .settlement import WAITING
+from .store import documents, health, settling, tokens, views
+from .store.documents import Stored
+
+PROFILE = "email_profile"
+CLIENT = "oauth2_client"
+
+Providers = Callable[[], Mapping[str, AuthProvider]]
+
+
+def profile_kind(
+    providers: Providers,
+    services: Callable[[Profile], Services],
+    now: Callable[[], float],
+) -> Kind:
+    """Email profiles: the mode's provider has a say in what is valid."""
+
+    def schemas() -> dict[str, Schema]:
+        return {mode: provider.schema for mode, provider in providers().items()}
+
+    def check(body: Body, id: str) -> Iterable[Problem]:
+        profile = rules.profile_from_document(
+            body, id=id, revision=0, schemas=schemas()
+        )
+        return providers()[profile.mode].check(profile, services(profile))
+
+    def gone(connection: Connection, stored: Stored, force: bool) -> None:
+        waiting = views.queued(connection, stored.id)
+        if waiting and not force:
+            raise InUse(
+                f"{len(waiting)} messages wait for email profile {stored.name!r}",
+                "let them go out, cancel them, or delete it by force",
+            )
+        moment = now()
+        for id in waiting:
+            settling.move_recipients(connection, id, WAITING, "refused", moment)
+        reason = {"error": f"the email profile {stored.name!r} was deleted"}
+        settling.close(connection, waiting, by="", now=moment, values=reason)
+        health.forget(connection, stored.id)
+        tokens.forget(connection, stored.id)
+
+    return Kind(
+        name=PROFILE,
+        title="email profile",
+        schema=lambda body: rules.profile_schema(body, schemas()),
+        validate=lambda body: rules.validate_profile(body, schemas()),
+        warn=rules.warnings,
+        moved=rules.changed_place,
+        check=check,
+        gone=gone,
+        touched=lambda connection, stored: health.resume(connection, stored.id),
+    )
+
+
+def client_kind() -> Kind:
+    """OAuth2 clients: shared by profiles, so that a change concerns those too."""
+
+    def touched(connection: Connection, stored: Stored) -> None:
+        for user in documents.referrers(connection, stored.id):
+            health.resume(connection, user.id)
+
+    return Kind(
+        name=CLIENT,
+        title="OAuth2 client",
+        schema=lambda body: rules.client_schema(),
+        validate=rules.validate_client,
+        warn=rules.client_warnings,
+        moved=rules.changed_client_place,
+        check=lambda body, id: (),
+        gone=lambda connection, stored, force: None,
+        touched=touched,
+    )

@@ -1,0 +1,1 @@
+"""The outbox: a table is the truth; whoever delivers is only a worker on it."""

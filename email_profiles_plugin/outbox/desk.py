@@ -1,0 +1,231 @@
+"""The desk: what a person or a program may ask of the outbox, or change in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from attrs import define, field
+from sqlalchemy import Connection
+
+from email_profiles_hookspecs import Outcome, Profile, SendRequest
+from email_profiles_hookspecs.errors import Conflict, NotFound, Unknown
+from email_profiles_hookspecs.services import Clock
+
+from ..settlement import WAITING
+from ..store import audit, health, requeuing, settling, views
+from ..store.claims import Claimed
+from ..store.database import Database
+from ..store.views import MessageEntry
+from .delivery import Delivery
+from .heart import Heart
+from .intake import Intake
+from .record import Record
+from .worker import Worker
+
+Decision = Literal["accepted", "not sent", "retry"]
+
+LOOK_S = 0.2
+"""Seconds between looks at a row that another process may settle."""
+
+
+@define(kw_only=True, eq=False)
+class Outbox:
+    """The queued messages, and what became of them."""
+
+    database: Database
+    clock: Clock
+    worker: Worker
+    intake: Intake
+    record: Record
+    delivery: Delivery
+    heart: Heart
+    resolve: Callable[[str], Profile | None]
+    announce: Callable[[Sequence[str]], None]
+    settled: threading.Condition = field(factory=threading.Condition)
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        profile_id: str | None = None,
+        limit: int = 100,
+    ) -> list[MessageEntry]:
+        """The newest messages; those in a *state*, or of one outcome, where asked."""
+        with self.database.read() as connection:
+            return views.listed(
+                connection, state=state, profile_id=profile_id, limit=limit
+            )
+
+    def show(self, id: str) -> MessageEntry:
+        """One message with recipients and attempts; by its id, or the start of it."""
+        with self.database.read() as connection:
+            found = views.shown(connection, id)
+        if found is None:
+            raise NotFound("message", id)
+        return found
+
+    def stats(self) -> dict[str, int]:
+        """How many messages are in each state, or came to each outcome."""
+        with self.database.read() as connection:
+            return views.stats(connection)
+
+    def outcome(self, id: str, wait: float = 0) -> Outcome | None:
+        """What became of a message; None if after *wait* seconds it is not settled."""
+        deadline = self.clock.monotonic() + wait
+        while True:
+            with self.database.read() as connection:
+                found = views.outcome(connection, id)
+                known = found or views.shown(connection, id)
+            if known is None:
+                raise NotFound("message", id)
+            left = deadline - self.clock.monotonic()
+            if found is not None or left <= 0:
+                return found
+            with self.settled:
+                self.settled.wait(min(left, LOOK_S))
+
+    def outcomes(self, since: datetime, limit: int = 1000) -> Sequence[Outcome]:
+        """What was settled at or after *since*, oldest first."""
+        with self.database.read() as connection:
+            ids = views.settled_since(connection, since.timestamp(), limit)
+            found = [views.outcome(connection, id) for id in ids]
+        return [one for one in found if one is not None]
+
+    def deliver(self, request: SendRequest, timeout: float) -> Outcome:
+        """
+        Queue *request*, send it from this thread, and say what became of it.
+
+        What can't be sent within *timeout* seconds is cancelled; where it can't be,
+        as somebody is sending it, Unknown is raised with its id.
+        """
+        deadline = self.clock.monotonic() + timeout
+        self.heart.start()
+        lapses, owner = self.worker.lapses, self.worker.enlist()
+        profile = self.resolve(request.profile)
+        if profile is not None and profile.enabled:
+            self.delivery.submitter.credential(profile)
+        receipt, claimed = self.intake.queue_claimed(request, owner)
+        while profile is not None and claimed is not None:
+            credential = self.delivery.submitter.credential(profile)
+            settlement = self.delivery.attempt(profile, credential, claimed, lapses)
+            if settlement is not None and (settlement.pause or not settlement.again):
+                break
+            claimed = None
+            if settlement is not None:
+                claimed = self._again(receipt.id, profile, owner, deadline)
+        waited = deadline - self.clock.monotonic() if claimed is None else 0
+        return self._result(receipt.id, max(waited, 0))
+
+    def retry(self, id: str, actor: str) -> None:
+        """Send it once more, now: to all that did not get it. Not while it is sent."""
+        entry = self.show(id)
+        now = self.clock.now().timestamp()
+
+        def work(connection: Connection) -> None:
+            if not requeuing.again(connection, entry.id, now):
+                raise Conflict(
+                    f"message {entry.id} is {entry.state}: there is nothing to retry"
+                )
+            health.resume(connection, entry.profile_id)
+            self._audit(connection, actor, "retry", entry, now)
+
+        self.database.write(work)
+        self.delivery.wake()
+
+    def cancel(self, id: str, actor: str) -> None:
+        """Do not send it any more; Conflict if it is being sent, or settled."""
+        entry = self.show(id)
+        if not self._cancel(entry, actor):
+            raise Conflict(
+                f"message {entry.id} is {self.show(entry.id).state}: "
+                "it can't be cancelled"
+            )
+
+    def settle(self, id: str, decision: Decision, actor: str) -> None:
+        """Decide on a message whose fate is unknown, after looking at the server."""
+        entry = self.show(id)
+        if decision == "retry":
+            return self.retry(entry.id, actor)
+        state = "accepted" if decision == "accepted" else "cancelled"
+        now = self.clock.now().timestamp()
+
+        def work(connection: Connection) -> None:
+            moved = settling.move_recipients(
+                connection, entry.id, ["unknown"], state, now
+            )
+            if not moved:
+                raise Conflict(
+                    f"message {entry.id} is {entry.state}: there is nothing to decide"
+                )
+            settling.close(connection, [entry.id], by="", now=now, values={})
+            self._audit(connection, actor, f"settle: {decision}", entry, now)
+
+        self.database.write(work)
+        self.announce([entry.id])
+
+    def _again(
+        self, id: str, profile: Profile, owner: str, deadline: float
+    ) -> Claimed | None:
+        """The row once more, when it is due and if that is in time."""
+        due_at = self.show(id).due_at
+        now = self.clock.now()
+        wait = (due_at - now).total_seconds() if due_at is not None else 0
+        if self.clock.monotonic() + wait > deadline:
+            return None
+        threading.Event().wait(max(wait, 0))
+        found = self.record.claim(profile, owner, id=id)
+        return found[0] if found else None
+
+    def _result(self, id: str, wait: float) -> Outcome:
+        """The outcome; what is still queued at the end is cancelled."""
+        found = self.outcome(id, wait)
+        if found is None:
+            self._cancel(self.show(id), "the caller, at its timeout")
+            found = self.outcome(id)
+        if found is None:
+            raise Unknown(
+                f"message {id} is being sent; what becomes of it will be known later",
+                id,
+                f"ask for the outcome of {id}",
+            )
+        return found
+
+    def _cancel(self, entry: MessageEntry, actor: str) -> bool:
+        now = self.clock.now().timestamp()
+
+        def work(connection: Connection) -> bool:
+            if not requeuing.is_queued(connection, entry.id):
+                return False
+            settling.move_recipients(connection, entry.id, WAITING, "cancelled", now)
+            settling.close(connection, [entry.id], by="", now=now, values={})
+            self._audit(connection, actor, "cancel", entry, now)
+            return True
+
+        if not self.database.write(work):
+            return False
+        self.announce([entry.id])
+        return True
+
+    def _audit(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        entry: MessageEntry,
+        now: float,
+    ) -> None:
+        audit.record(
+            connection,
+            audit.Entry(
+                at=now,
+                actor=actor,
+                action=action,
+                kind="message",
+                subject_id=entry.id,
+                subject=entry.message_id,
+                detail={"state": entry.state, "profile": entry.profile},
+            ),
+        )

@@ -1,0 +1,114 @@
+"""Resolution: a name becomes a profile, and a profile what authenticates it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve, field
+
+from email_profiles_hookspecs import Authenticator, AuthProvider, Profile, Services
+from email_profiles_hookspecs.errors import Invalid
+
+from .documents import document_from_profile, profile_from_document, validate_profile
+from .documents.shapes import Schema
+from .store import documents
+from .store.database import Database
+from .store.documents import Stored
+
+
+@define(kw_only=True, eq=False)
+class Resolver:
+    """
+    Finds profiles, and keeps one authenticator for each.
+
+    *ask* is the hook `email_profiles_resolve`. Profiles and authenticators are kept
+    until their revision changes.
+    """
+
+    database: Database
+    providers: Callable[[], Mapping[str, AuthProvider]]
+    services: Callable[[Profile], Services]
+    ask: Callable[[str], Profile | None]
+    _profiles: dict[str, Profile] = field(factory=dict, init=False)
+    _authenticators: dict[str, tuple[Profile, Authenticator]] = field(
+        factory=dict, init=False
+    )
+    _accepted: dict[str, Profile] = field(factory=dict, init=False)
+    _guard: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def schemas(self) -> Mapping[str, Schema]:
+        """The modes' schemas."""
+        found = self.providers()
+        return {mode: provider.schema for mode, provider in found.items()}
+
+    def stored(self, name: str) -> Profile | None:
+        """The profile of that name in the store."""
+        with self.database.read() as connection:
+            found = documents.by_name(connection, "email_profile", name)
+        return self._profile(found) if found is not None else None
+
+    def profile(self, id: str, name: str) -> Profile | None:
+        """
+        The profile of a queued message: by id, whatever it is called now.
+
+        One that is not in the store is asked for by name. None while it can't be had.
+        """
+        with self.database.read() as connection:
+            found = documents.by_id(connection, id)
+        if found is None:
+            return self.ask(name)
+        try:
+            return self._profile(found)
+        except Invalid:
+            return None  # its mode's plugin is not loaded; the message waits
+
+    def accept(self, profile: Profile) -> Profile:
+        """
+        *profile*, if its settings are valid; Invalid.
+
+        What a site plugin returns is validated once for each revision.
+        """
+        with self._guard:
+            known = self._profiles.get(profile.id)
+            if known is profile:
+                return profile
+            if self._accepted.get(profile.id) == profile:
+                return self._accepted[profile.id]
+        document = document_from_profile(profile)
+        schemas = self.schemas()
+        problems = validate_profile(document, schemas)
+        if problems:
+            raise Invalid(f"email profile {profile.name!r}, from a plugin", problems)
+        made = profile_from_document(
+            document, id=profile.id, revision=profile.revision, schemas=schemas
+        )
+        accepted = evolve(made, name=profile.name)
+        with self._guard:
+            self._accepted[profile.id] = accepted
+        return accepted
+
+    def authenticator(self, profile: Profile) -> Authenticator:
+        """What acquires credentials for *profile*; the same until it changes."""
+        with self._guard:
+            kept = self._authenticators.get(profile.id)
+            if kept is not None and kept[0] == profile:
+                return kept[1]
+        provider = self.providers()[profile.mode]
+        made = provider.build(profile, self.services(profile))
+        with self._guard:
+            self._authenticators[profile.id] = (profile, made)
+        return made
+
+    def _profile(self, found: Stored) -> Profile:
+        with self._guard:
+            kept = self._profiles.get(found.id)
+        if kept is not None and kept.revision == found.revision:
+            return kept
+        made = profile_from_document(
+            found.body, id=found.id, revision=found.revision, schemas=self.schemas()
+        )
+        made = evolve(made, name=found.name)
+        with self._guard:
+            self._profiles[found.id] = made
+        return made

@@ -1,0 +1,183 @@
+"""The composition root: builds all parts, joins them, and is the facade to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import platformdirs
+import pluggy
+from attrs import define, field
+from sqlalchemy import Connection
+
+from email_profiles_hookspecs import Outcome, Profile, Receipt, SendRequest
+from email_profiles_hookspecs.services import Clock
+
+from . import plugins as plugin_loader
+from .assembly import Assembly, Settings
+from .builtin import BuiltIn
+from .clock import SystemChance, SystemClock
+from .outbox.delivery import Pace
+from .outbox.desk import Outbox
+from .plugins import Plugins
+from .profiles import Documents
+from .secrets import Keyring
+from .smtp.pool import Pool
+from .store.database import Database
+from .trial import ProfileDocuments
+
+HOME = "EMAIL_PROFILES_HOME"
+DATABASE = "EMAIL_PROFILES_DATABASE"
+DAY_S = 86_400
+
+
+@define(kw_only=True, eq=False)
+class EmailProfiles:
+    """
+    Everything that a host, the command line or the console does goes through this.
+
+    `open` builds it; it is a context manager, and thread-safe.
+    """
+
+    home: Path
+    profiles: ProfileDocuments
+    clients: Documents
+    outbox: Outbox
+    plugins: Plugins
+    keyring: Keyring = field(repr=False)
+    _database: Database = field(repr=False)
+    _builtin: BuiltIn = field(repr=False)
+    _pool: Pool = field(repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        database: str | None = None,
+        plugin_manager: pluggy.PluginManager | None = None,
+        deliver: bool = True,
+        blocked: Collection[str] = (),
+        only: Collection[str] | None = None,
+        pace: Pace | None = None,
+        lease_s: float = 30,
+        retention_days: float = 30,
+        clock: Clock | None = None,
+        chance: SystemChance | None = None,
+    ) -> EmailProfiles:
+        """
+        Find plugins, open the store, start delivery in threads of this process.
+
+        *home* holds the database and the key (EMAIL_PROFILES_HOME, else the
+        platform's data folder); *database* is its URL (EMAIL_PROFILES_DATABASE, else
+        a SQLite file in *home*). *plugin_manager* is the host's own, through
+        AcceptsEmailProfiles. *deliver* False leaves messages to another process.
+        *blocked* and *only* name external plugins. Raises StoreUnavailable.
+        """
+        place = Path(
+            home
+            or os.environ.get(HOME)
+            or platformdirs.user_data_path("email-profiles")
+        ).absolute()
+        url = database or os.environ.get(DATABASE)
+        manager = plugin_loader.prepared(plugin_manager)
+        parts = Assembly(
+            settings=Settings(
+                home=place,
+                blocked=blocked,
+                only=only,
+                pace=pace or Pace(),
+                lease_s=lease_s,
+                retention_s=retention_days * DAY_S,
+            ),
+            database=Database.open(url or f"sqlite:///{place / 'email_profiles.db'}"),
+            clock=clock or SystemClock(),
+            chance=chance or SystemChance(),
+            manager=manager,
+        )
+        opened = cls(
+            home=place,
+            profiles=parts.profiles,
+            clients=parts.clients,
+            outbox=parts.outbox,
+            plugins=parts.plugins,
+            keyring=parts.keyring,
+            database=parts.database,
+            builtin=parts.builtin,
+            pool=parts.pool,
+        )
+        if deliver:
+            opened.start()
+        return opened
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self.outbox.heart.start()
+        self.outbox.delivery.start()
+
+    def close(self) -> None:
+        """Finish what is being sent, and let go of everything."""
+        self._builtin.closed = True
+        self.outbox.delivery.stop()
+        self.outbox.heart.stop()
+        self._pool.close()
+        self.plugins.withdraw()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def resolve(self, name: str) -> Profile | None:
+        """The hook `email_profiles_resolve`: the profile of that name, or None."""
+        found: Profile | None = self.plugins.manager.hook.email_profiles_resolve(
+            name=name
+        )
+        return found
+
+    def send(self, request: SendRequest) -> Receipt:
+        """The hook `email_profiles_send`: queue *request* durably."""
+        receipt: Receipt = self.plugins.manager.hook.email_profiles_send(
+            request=request
+        )
+        return receipt
+
+    def outcome(self, id: str, wait: float = 0) -> Outcome | None:
+        """What became of message *id*; None if it is not settled in *wait* seconds."""
+        return self.outbox.outcome(id, wait)
+
+    def outcomes(self, since: datetime) -> Sequence[Outcome]:
+        """What was settled at or after *since*, oldest first."""
+        return self.outbox.outcomes(since)
+
+    def deliver(self, request: SendRequest, timeout: float = 300) -> Outcome:
+        """
+        Send *request* now, in this thread, and say what became of it.
+
+        What can't be sent within *timeout* seconds is cancelled, or raises Unknown.
+        """
+        return self.outbox.deliver(request, timeout)
+
+    def rotate_key(self) -> int:
+        """Seal every secret with a new key; in how many documents. Then `retire`."""
+        self.keyring.rotate()
+
+        def work(connection: Connection) -> int:
+            return self.profiles.reseal(connection) + self.clients.reseal(connection)
+
+        return self._database.write(work)
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a copy of the database to *path*; the key is another file."""
+        self._database.backup(Path(path))

@@ -1,0 +1,143 @@
+"""Secrets within documents: sealed in their place, and never following to another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from email_profiles_hookspecs import Problem
+from email_profiles_hookspecs.errors import SecretError
+
+from .documents import map_secrets, secret_pointers
+from .documents.shapes import Schema
+from .secrets import Keyring
+
+Body = Mapping[str, Any]
+Moved = Callable[[Body, Body], tuple[str, ...]]
+
+
+@frozen(kw_only=True)
+class Sealer:
+    """
+    Seals the secrets of one kind of document.
+
+    *schema* gives a document's schema, *moved* what differs between two documents in
+    where their secrets would go.
+    """
+
+    keyring: Keyring
+    schema: Callable[[object], Schema]
+    moved: Moved
+
+    def keep(self, given: Body, old: Body) -> tuple[dict[str, Any], list[Problem]]:
+        """
+        *given* with the stored secrets of *old* that it leaves out.
+
+        One that would go to another place than before is dropped, with a warning.
+        """
+        body: dict[str, Any] = copy.deepcopy(dict(given))
+        warnings: list[Problem] = []
+        moved = self.moved(old, given)
+        for pointer in secret_pointers(old, self.schema(old)):
+            path = pointer.split("/")[1:]
+            parent = value_at(body, path[:-1])
+            if not isinstance(parent, dict) or path[-1] in parent:
+                continue
+            if not moved:
+                parent[path[-1]] = value_at(old, path)
+            elif _same_mode(body, old):
+                message = f"the stored secret was dropped: {moved[0]} has changed"
+                warnings.append(
+                    Problem(path=_path(pointer), message=message, remedy="set it anew")
+                )
+        return body, warnings
+
+    def problems(self, given: Body, old: Body | None, id: str) -> list[Problem]:
+        """The sealed values in *given* that may not be used in this document."""
+        moved = self.moved(old, given) if old is not None else ()
+        found: list[Problem] = []
+        for pointer in secret_pointers(given, self.schema(given)):
+            sealed = _sealed(value_at(given, pointer.split("/")[1:]))
+            if sealed is None:
+                continue
+            message = f"a stored secret does not follow to another {moved and moved[0]}"
+            if not moved:
+                try:
+                    self.keyring.open(f"{id}#{pointer}", sealed)
+                    continue
+                except SecretError as error:
+                    message = error.message
+            found.append(
+                Problem(path=_path(pointer), message=message, remedy="type it anew")
+            )
+        return found
+
+    def seal(self, given: Body, old: Body | None, id: str) -> dict[str, Any]:
+        """*given* with each secret sealed in its place; one that is as before stays."""
+
+        def change(pointer: str, value: object) -> object:
+            if not isinstance(value, str):
+                return value
+            place = f"{id}#{pointer}"
+            before = value_at(old or {}, pointer.split("/")[1:])
+            sealed = _sealed(before)
+            if sealed is not None and self._opens_to(place, sealed, value):
+                return before
+            return {"sealed": self.keyring.seal(place, value)}
+
+        return map_secrets(given, self.schema(given), change)
+
+    def reseal(self, body: Body, id: str) -> dict[str, Any]:
+        """*body* with each sealed value sealed by the newest key."""
+
+        def change(pointer: str, value: object) -> object:
+            sealed = _sealed(value)
+            if sealed is None:
+                return value
+            place = f"{id}#{pointer}"
+            return {
+                "sealed": self.keyring.seal(place, self.keyring.open(place, sealed))
+            }
+
+        return map_secrets(body, self.schema(body), change)
+
+    def _opens_to(self, place: str, sealed: str, value: str) -> bool:
+        try:
+            return self.keyring.open(place, sealed) == value
+        except SecretError:
+            return False
+
+
+def value_at(document: object, path: Sequence[str]) -> Any:
+    """What stands at *path* in nested objects; None where nothing does."""
+    for key in path:
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(key)
+    return document
+
+
+def with_value(document: Body, path: Sequence[str], value: object) -> dict[str, Any]:
+    """A copy of *document* with *value* at *path*."""
+    body: dict[str, Any] = copy.deepcopy(dict(document))
+    parent = body
+    for key in path[:-1]:
+        parent = parent.setdefault(key, {})
+    parent[path[-1]] = value
+    return body
+
+
+def _sealed(value: object) -> str | None:
+    found = value.get("sealed") if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _same_mode(given: Body, old: Body) -> bool:
+    return bool(value_at(given, ["auth", "mode"]) == value_at(old, ["auth", "mode"]))
+
+
+def _path(pointer: str) -> str:
+    return "$" + pointer.replace("/", ".")

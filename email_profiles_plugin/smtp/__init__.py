@@ -1,0 +1,1 @@
+"""The SMTP client: replies and dialogues are pure, the wire does the I/O."""

@@ -1,0 +1,80 @@
+"""TLS as a profile wants it, and what a failed handshake means."""
+
+from __future__ import annotations
+
+import ssl
+
+from email_profiles_hookspecs import SmtpSettings
+from email_profiles_hookspecs.errors import TlsFailed
+
+VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+
+
+def context(settings: SmtpSettings) -> ssl.SSLContext:
+    """
+    A client context: certificate and host name verified unless the profile says no.
+
+    Trusts *ca_file* alone where there is one, else what the machine trusts. Raises
+    TlsFailed for a file that can't be read. TLS 1.0 and 1.1 come with the security
+    level that they need (0), and only where the profile lists them.
+    """
+    try:
+        made = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFailed(
+            "TLS", f"ca_file {settings.ca_file} can't be read: {error}", "correct it"
+        ) from error
+    if not settings.verify_certificate:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    listed = [VERSIONS[name] for name in settings.ssl_protocols]
+    if min(listed) < ssl.TLSVersion.TLSv1_2:
+        made.set_ciphers("DEFAULT:@SECLEVEL=0")
+    made.minimum_version = min(listed)
+    made.maximum_version = max(listed)
+    return made
+
+
+def failed(error: ssl.SSLError, settings: SmtpSettings) -> TlsFailed:
+    """The handshake's failure in words, with the remedy where the cause is known."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TlsFailed("TLS", *_distrusted(error, settings))
+    reason = (error.reason or str(error)).upper()
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return TlsFailed(
+            "TLS",
+            f"the server does not speak TLS on port {settings.port} from the start",
+            "switch Use SSL/TLS off, and Use STARTTLS on",
+        )
+    if "PROTOCOL" in reason or "VERSION" in reason:
+        ours = ", ".join(settings.ssl_protocols)
+        return TlsFailed(
+            "TLS",
+            f"no TLS version in common; the profile allows {ours} ({reason})",
+            "allow a version of the server in SSL Protocols",
+        )
+    return TlsFailed("TLS", f"the handshake failed: {reason}")
+
+
+def _distrusted(
+    error: ssl.SSLCertVerificationError, settings: SmtpSettings
+) -> tuple[str, str]:
+    said = error.verify_message
+    if "Hostname mismatch" in said or "IP address mismatch" in said:
+        return (
+            f"the certificate is not for {settings.hostname}",
+            "use the name that the certificate has as hostname",
+        )
+    if "expired" in said:
+        return "the server's certificate has expired", "have it renewed"
+    if "self-signed" in said or "self signed" in said or "issuer" in said:
+        return (
+            f"the certificate's issuer is not trusted ({said})",
+            "name the issuer's certificate in ca_file",
+        )
+    return f"the certificate is not to be trusted ({said})", ""

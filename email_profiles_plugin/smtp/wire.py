@@ -1,0 +1,329 @@
+"""The only module that touches a socket: it plays dialogues over one connection."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import queue
+import selectors
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Generator, Sequence
+from time import monotonic
+from typing import Self, TypeVar
+
+from attrs import define, field
+
+from email_profiles_hookspecs import Reply, SmtpSettings
+from email_profiles_hookspecs.errors import (
+    ConnectFailed,
+    Disconnected,
+    ProtocolError,
+    SubmissionError,
+    TimedOut,
+    TlsFailed,
+)
+
+from . import tls
+from .dialogue import Group, Move, StartTls
+from .replies import ReplyReader
+
+T = TypeVar("T")
+Address = tuple[int, int, int, str, tuple[str, int]]
+
+CHUNK = 64 * 1024
+"""Octets written or read at a time."""
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def _nothing(line: str) -> None:
+    """Where nobody listens to a session."""
+
+
+def _before_nothing(group: Group) -> None:
+    """Where nobody has to know before a group is written."""
+
+
+@define
+class Wire:
+    """
+    A connection that plays dialogues; reads while it writes.
+
+    *tell* is given each line of the session as a log may hold it. Every wait is
+    bounded by the profile's timeouts and by *deadline* (monotonic seconds), whatever
+    is sooner. After any error but a refusal the connection is of no more use.
+    """
+
+    settings: SmtpSettings
+    context: ssl.SSLContext
+    tell: Callable[[str], None] = _nothing
+    deadline: float = float("inf")
+    handed_over: bool = field(default=False, init=False)
+    """The last octet of the last group that completes a message left our hands."""
+
+    _socket: socket.socket = field(init=False)
+    _reader: ReplyReader = field(factory=ReplyReader, init=False)
+    _selector: selectors.BaseSelector = field(
+        factory=selectors.DefaultSelector, init=False
+    )
+
+    @property
+    def timeout(self) -> float:
+        """The profile's timeout in seconds."""
+        return self.settings.timeout_ms / 1000
+
+    @property
+    def encrypted(self) -> bool:
+        return isinstance(self._socket, ssl.SSLSocket)
+
+    @property
+    def loopback(self) -> bool:
+        """The peer is this machine: what is said does not leave it."""
+        return ipaddress.ip_address(
+            self._socket.getpeername()[0].partition("%")[0]
+        ).is_loopback
+
+    def connect(self) -> None:
+        """Connect, with TLS at once where the profile uses SSL/TLS."""
+        until = min(self.deadline, monotonic() + self.timeout)
+        addresses = self._resolve(until)
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in addresses:
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.settimeout(max(until - monotonic(), 0.001))
+                connection.connect(address)
+            except OSError as error:
+                connection.close()
+                failure = error
+                continue
+            self._adopt(connection)
+            self.tell(f"connected to {address[0]} port {address[1]}")
+            break
+        else:
+            raise self._unreachable(failure)
+        if self.settings.use_ssl:
+            self.secure()
+
+    def secure(self) -> None:
+        """Do the TLS handshake; anything received before it ends the session."""
+        if not self._reader.idle:
+            raise ProtocolError("STARTTLS", "the server spoke between 220 and TLS")
+        until = min(self.deadline, monotonic() + self.timeout)
+        plain = self._release()
+        try:
+            plain.settimeout(max(until - monotonic(), 0.001))
+            wrapped = self.context.wrap_socket(
+                plain, server_hostname=self.settings.hostname
+            )
+        except ssl.SSLError as error:
+            plain.close()
+            raise tls.failed(error, self.settings) from error
+        except TimeoutError as error:
+            plain.close()
+            raise TimedOut(
+                "TLS", "no handshake in time", "the port may not be one for TLS"
+            ) from error
+        except (OSError, ValueError) as error:
+            plain.close()
+            raise TlsFailed("TLS", f"the handshake broke off: {error}") from error
+        self._adopt(wrapped)
+        self.tell(f"{wrapped.version()} established")
+
+    def play(
+        self,
+        dialogue: Generator[Move, Sequence[Reply], T],
+        before: Callable[[Group], None] = _before_nothing,
+    ) -> T:
+        """
+        Run *dialogue* to its end and return its result.
+
+        *before* is called before a group is written; what it raises ends the session
+        with that group unwritten.
+        """
+        try:
+            move = next(dialogue)
+            while True:
+                if isinstance(move, StartTls):
+                    self.secure()
+                    move = next(dialogue)
+                else:
+                    before(move)
+                    move = dialogue.send(self._exchange(move))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            dialogue.close()
+
+    @property
+    def address_literal(self) -> str:
+        """Our end as EHLO may name it (RFC 5321, 4.1.3)."""
+        address = ipaddress.ip_address(self._socket.getsockname()[0].partition("%")[0])
+        return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
+
+    def readable(self) -> bool:
+        """The server said something unasked, or hung up; a look, no round trip."""
+        return not self._reader.idle or bool(self._selector.select(0))
+
+    def quit(self) -> None:
+        """Say QUIT without waiting for the answer, and close."""
+        with contextlib.suppress(OSError, ValueError):
+            self._socket.send(b"QUIT\r\n")
+        self.close()
+
+    def close(self) -> None:
+        """Close; harmless when closed, or never connected."""
+        self._selector.close()
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _exchange(self, group: Group) -> list[Reply]:
+        """
+        Write a group while reading; return when all its replies are there.
+
+        421 answers its command and all that follow it (RFC 5321, 3.8). Where the
+        connection breaks, what the server said before counts.
+        """
+        self._reader.stage = group.stage
+        self.handed_over = False
+        for write in group.writes:
+            self.tell(f"C: {write.shown}")
+        replies: list[Reply] = []
+        try:
+            self._write(group, replies)
+            self._read(group, replies)
+        except Disconnected:
+            if len(replies) < group.replies and (
+                not replies or replies[-1].code != 421
+            ):
+                raise
+        if group.completes and not self.handed_over and replies[-1].code < 400:
+            raise ProtocolError(group.stage, f"{replies[-1]} before the message ended")
+        return replies + [replies[-1]] * (group.replies - len(replies))
+
+    def _write(self, group: Group, replies: list[Reply]) -> None:
+        left = memoryview(b"".join(write.octets for write in group.writes))
+        since = monotonic()
+        while left:
+            try:
+                sent = self._socket.send(left[:CHUNK])
+            except _WOULD_BLOCK:
+                self._take(group, replies)
+                self._wait(since + self.timeout, group.stage, writing=True)
+                continue
+            except OSError as error:
+                with contextlib.suppress(SubmissionError):
+                    while self._take(group, replies):
+                        pass
+                raise Disconnected(
+                    group.stage, f"the connection broke: {error}"
+                ) from error
+            left = left[sent:]
+            since = monotonic()
+        self.handed_over = bool(group.completes)
+
+    def _read(self, group: Group, replies: list[Reply]) -> None:
+        patience = self.timeout
+        if group.completes:
+            patience = self.settings.final_reply_timeout_ms / 1000
+        since = monotonic()
+        while len(replies) < group.replies:
+            if self._take(group, replies):
+                since = monotonic()
+            else:
+                self._wait(since + patience, group.stage, writing=False)
+
+    def _take(self, group: Group, replies: list[Reply]) -> bool:
+        """Read what is there; true when a reply came."""
+        octets = self._receive(group.stage)
+        if octets is None:
+            return False
+        self._reader.feed(octets)
+        before = len(replies)
+        while (reply := self._reader.next()) is not None:
+            self.tell(f"S: {reply}")
+            if len(replies) == group.replies:
+                raise ProtocolError(group.stage, f"a reply too many: {reply}")
+            replies.append(reply)
+        return len(replies) > before
+
+    def _receive(self, stage: str) -> bytes | None:
+        """Octets, or None when there are none yet."""
+        try:
+            octets = self._socket.recv(CHUNK)
+        except _WOULD_BLOCK:
+            return None
+        except OSError as error:
+            raise Disconnected(stage, f"the connection broke: {error}") from error
+        if not octets:
+            raise Disconnected(stage, "the server closed the connection")
+        return octets
+
+    def _wait(self, until: float, stage: str, *, writing: bool) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+        self._selector.modify(self._socket, events)
+        left = min(until, self.deadline) - monotonic()
+        ready = left > 0 and self._selector.select(left)
+        if writing:
+            self._selector.modify(self._socket, selectors.EVENT_READ)
+        if not ready:
+            what = "took no more octets" if writing else "did not answer"
+            raise TimedOut(stage, f"the server {what} in time")
+
+    def _adopt(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket = connection
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _release(self) -> socket.socket:
+        self._selector.unregister(self._socket)
+        return self._socket
+
+    def _resolve(self, until: float) -> list[Address]:
+        """Look the name up in a thread: getaddrinfo can't be interrupted."""
+        found: queue.SimpleQueue[list[Address] | OSError] = queue.SimpleQueue()
+
+        def look() -> None:
+            try:
+                host, port = self.settings.hostname, self.settings.port
+                found.put(
+                    socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[arg-type]
+                )
+            except (OSError, UnicodeError) as error:
+                found.put(OSError(str(error)))
+
+        threading.Thread(target=look, name="resolver", daemon=True).start()
+        try:
+            answer = found.get(timeout=max(until - monotonic(), 0.001))
+        except queue.Empty:
+            raise TimedOut(
+                "connect", "the name server did not answer in time"
+            ) from None
+        if isinstance(answer, OSError):
+            raise ConnectFailed(
+                "connect",
+                f"{self.settings.hostname} is not found: {answer}",
+                "correct the hostname, or look at the name server",
+            )
+        return answer
+
+    def _unreachable(self, error: OSError | None) -> SubmissionError:
+        where = f"{self.settings.hostname} port {self.settings.port}"
+        if isinstance(error, TimeoutError):
+            return TimedOut(
+                "connect", f"{where} did not answer in time", "a firewall may be silent"
+            )
+        return ConnectFailed(
+            "connect", f"{where}: {error}", "look at the port, and whether it is open"
+        )

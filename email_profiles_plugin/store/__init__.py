@@ -1,0 +1,1 @@
+"""The database: tables, one module of statements for each kind of row."""

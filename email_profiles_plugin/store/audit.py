@@ -1,0 +1,61 @@
+"""Statements on the audit trail: who changed what. Nothing secret goes in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, insert, select
+
+from .tables import audit
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One change."""
+
+    at: float
+    actor: str
+    action: str
+    kind: str
+    subject_id: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+def record(connection: Connection, entry: Entry) -> None:
+    """Add an entry, in the transaction of the change itself."""
+    connection.execute(
+        insert(audit).values(
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            kind=entry.kind,
+            subject_id=entry.subject_id,
+            subject=entry.subject,
+            detail=json.dumps(dict(entry.detail), ensure_ascii=False),
+        )
+    )
+
+
+def entries(
+    connection: Connection, *, subject_id: str | None = None, limit: int = 100
+) -> list[Entry]:
+    """The newest entries first; of one subject where it is named."""
+    wanted = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if subject_id is not None:
+        wanted = wanted.where(audit.c.subject_id == subject_id)
+    return [
+        Entry(
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            kind=row.kind,
+            subject_id=row.subject_id,
+            subject=row.subject,
+            detail=json.loads(row.detail),
+        )
+        for row in connection.execute(wanted)
+    ]

@@ -1,0 +1,127 @@
+"""Statements on how a profile fares: successes, failures, and how long it rests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, delete, insert, select, update
+
+from ..verdict import pause
+from .tables import health
+
+
+@frozen(kw_only=True)
+class Health:
+    """A profile's state as people are shown it; times in seconds since 1970."""
+
+    failures: int = 0
+    paused_until: float = 0
+    reason: str = ""
+    remedy: str = ""
+    last_success_at: float | None = None
+    last_failure_at: float | None = None
+    last_failure: str = ""
+
+
+def read(connection: Connection, profile_id: str) -> Health:
+    """What is known; nothing happened yet where there is no row."""
+    row = connection.execute(
+        select(health).where(health.c.profile_id == profile_id)
+    ).one_or_none()
+    if row is None:
+        return Health()
+    return Health(
+        failures=row.failures,
+        paused_until=row.paused_until,
+        reason=row.reason,
+        remedy=row.remedy,
+        last_success_at=row.last_success_at,
+        last_failure_at=row.last_failure_at,
+        last_failure=row.last_failure,
+    )
+
+
+def failed(
+    connection: Connection,
+    profile_id: str,
+    *,
+    revision: int,
+    reason: str,
+    remedy: str,
+    now: float,
+) -> float:
+    """One more failure in a row: the profile rests, longer each time; until when."""
+    before = connection.execute(
+        select(health.c.failures, health.c.revision).where(
+            health.c.profile_id == profile_id
+        )
+    ).one_or_none()
+    same = before is not None and before.revision == revision
+    failures = (before.failures if before is not None and same else 0) + 1
+    until = now + pause(failures)
+    _put(
+        connection,
+        profile_id,
+        revision=revision,
+        failures=failures,
+        paused_until=until,
+        reason=reason,
+        remedy=remedy,
+        last_failure_at=now,
+        last_failure=reason,
+    )
+    return until
+
+
+def refused(connection: Connection, profile_id: str, reason: str, now: float) -> None:
+    """A message failed, which says nothing about the next one."""
+    _put(connection, profile_id, last_failure_at=now, last_failure=reason)
+
+
+def succeeded(
+    connection: Connection, profile_id: str, revision: int, now: float
+) -> None:
+    """A message was accepted: the profile is well."""
+    _put(
+        connection,
+        profile_id,
+        revision=revision,
+        failures=0,
+        paused_until=0,
+        reason="",
+        remedy="",
+        last_success_at=now,
+    )
+
+
+def resume(connection: Connection, profile_id: str) -> None:
+    """Lift the pause: somebody changed something, or wants to see."""
+    connection.execute(
+        update(health)
+        .where(health.c.profile_id == profile_id)
+        .values(failures=0, paused_until=0, reason="", remedy="")
+    )
+
+
+def forget(connection: Connection, profile_id: str) -> None:
+    """The profile is gone."""
+    connection.execute(delete(health).where(health.c.profile_id == profile_id))
+
+
+def _put(connection: Connection, profile_id: str, **values: Any) -> None:
+    changed = connection.execute(
+        update(health).where(health.c.profile_id == profile_id).values(**values)
+    )
+    if not changed.rowcount:
+        fresh = {
+            "revision": 0,
+            "failures": 0,
+            "paused_until": 0,
+            "reason": "",
+            "remedy": "",
+            "last_failure": "",
+        }
+        connection.execute(
+            insert(health).values({**fresh, "profile_id": profile_id, **values})
+        )

@@ -1,0 +1,219 @@
+"""
+The tables. Times are seconds since 1970 (UTC) as numbers.
+
+`migrations/` makes them; a test compares the two. Documents, tokens and messages
+refer to a document by its immutable id, so that a rename touches one row.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+document = Table(
+    "document",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("kind", "name"),
+)
+"""Email profiles and OAuth2 clients; an embedded profile is one that is not listed."""
+
+reference = Table(
+    "reference",
+    metadata,
+    Column(
+        "document_id",
+        ForeignKey("document.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("pointer", String(200), primary_key=True),
+    Column("target_id", ForeignKey("document.id"), nullable=False, index=True),
+)
+"""Which document names which other one, and where (a JSON pointer)."""
+
+token = Table(
+    "token",
+    metadata,
+    Column("profile_id", String(80), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("grant_generation", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sealed", Text),
+    Column("expires_at", Float),
+    Column("scope", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("has_refresh_token", Boolean, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("refresh_started", Integer, nullable=False),
+    Column("lease_owner", String(36)),
+    Column("lease_until", Float),
+    Column("retry_at", Float),
+    Column("updated_at", Float, nullable=False),
+)
+"""One token state per profile; *sealed* holds the tokens themselves."""
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("beats", Integer, nullable=False),
+    Column("lease_s", Float, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("beat_at", Float, nullable=False),
+    Column("ended_at", Float),
+)
+"""Who delivers. Observers count *beats* on their own clocks; times are for people."""
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("message_id", String(998), nullable=False),
+    Column("profile_id", String(80), nullable=False),
+    Column("profile_name", String(80), nullable=False),
+    Column("origin", String(200), nullable=False),
+    Column("idempotency_key", String(200)),
+    Column("request_hash", String(64), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("mail_from", Text, nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("handed", Boolean, nullable=False),
+    Column("owner", String(36)),
+    Column("attempt", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("outcome", String(16)),
+    Column("error", Text, nullable=False),
+    Column("reply", Text),
+    Column("queue_id", String(200), nullable=False),
+    Column("settled_at", Float),
+    Column("settled_by", String(36)),
+    Column("announced_at", Float),
+    UniqueConstraint("origin", "idempotency_key"),
+    Index("ix_message_due", "state", "lane", "due_at"),
+    Index("ix_message_profile", "profile_id", "state", "lane", "due_at"),
+    Index("ix_message_settled", "state", "settled_at"),
+    Index("ix_message_announced", "state", "announced_at"),
+    Index("ix_message_owner", "owner"),
+)
+"""
+The outbox: queued, sending or settled. *attempt* fences, *tries* counts failures;
+*lane* is 0 (alarm), 1 (normal), 2 (bulk).
+"""
+
+octets = Table(
+    "octets",
+    metadata,
+    Column(
+        "message_id", ForeignKey("message.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("octets", LargeBinary, nullable=False),
+)
+"""Apart from the messages, or each claim would rewrite them."""
+
+recipient = Table(
+    "recipient",
+    metadata,
+    Column(
+        "message_id", ForeignKey("message.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("reply", Text),
+    Column("decided_at", Float, index=True),
+)
+"""One row each; *reply* is JSON: code, enhanced, text."""
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column(
+        "message_id", ForeignKey("message.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("number", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("worker", String(36), nullable=False),
+    Column("profile_revision", Integer, nullable=False),
+    Column("started_at", Float, nullable=False, index=True),
+    Column("handed_at", Float),
+    Column("ended_at", Float),
+    Column("verdict", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("queue_id", String(200), nullable=False),
+    Column("transcript", Text, nullable=False),
+)
+"""
+Every submission of a message. *part* 0 is what the owner did; a result that came
+after the row was somebody else's is kept as part 1.
+"""
+
+health = Table(
+    "health",
+    metadata,
+    Column("profile_id", String(80), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("paused_until", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("last_success_at", Float),
+    Column("last_failure_at", Float),
+    Column("last_failure", Text, nullable=False),
+)
+"""How a profile fares, and until when it rests after failing."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject_id", String(80), nullable=False, index=True),
+    Column("subject", String(200), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""Who changed what; *detail* never holds a value of a secret."""

@@ -1,0 +1,219 @@
+"""Submission: one attempt to hand a message over, over a connection of its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from attrs import define, evolve, field
+
+from email_profiles_hookspecs import Authenticator, Credential, Profile
+from email_profiles_hookspecs.errors import EmailProfilesError, NotOffered, Refused
+from email_profiles_hookspecs.sasl import Sasl
+
+from .smtp import tls
+from .smtp.dialogue import Answer, Extensions, Group, authenticate, greet
+from .smtp.pool import Connection, Pool
+from .smtp.transaction import Mail, limited, transact
+from .smtp.wire import Wire
+
+ATTEMPT_S = 300
+"""Seconds an attempt may take, beside the time that its octets and its reply need."""
+
+SLOWEST = 4096
+"""Octets a second; slower is taken for a stalled connection."""
+
+BEARER = ("XOAUTH2", "OAUTHBEARER")
+"""Mechanisms that show a token to whoever listens."""
+
+Tell = Callable[[str], None]
+Before = Callable[[Mapping[str, Answer]], None]
+
+
+class Withdrawn(Exception):
+    """Raised by *before*: the message is not ours to send any more."""
+
+
+@define(kw_only=True)
+class Submission:
+    """
+    What one attempt came to.
+
+    *answers* by recipient; *error* ended it early, *awaiting* being those recipients
+    whose message was handed over whole and never answered.
+    """
+
+    answers: dict[str, Answer] = field(factory=dict)
+    error: EmailProfilesError | None = None
+    awaiting: tuple[str, ...] = ()
+    withdrawn: bool = False
+
+
+def _nobody(answers: Mapping[str, Answer]) -> None:
+    """Where nobody keeps a record."""
+
+
+@define
+class Submitter:
+    """Hands messages over; knows neither the outbox nor where profiles come from."""
+
+    pool: Pool
+    authenticator: Callable[[Profile], Authenticator]
+    debug: Tell
+    """Takes the session's lines of a profile in debug mode."""
+
+    def credential(self, profile: Profile) -> Credential:
+        """What the profile's provider acquires; raises its contract errors."""
+        deadline = monotonic() + ATTEMPT_S
+        return self.authenticator(profile).acquire(deadline)
+
+    def submit(
+        self,
+        profile: Profile,
+        credential: Credential,
+        mail: Mail,
+        tell: Tell,
+        before: Before = _nobody,
+    ) -> Submission:
+        """
+        One attempt at *mail*, over a kept connection or a new one.
+
+        *before* is told, each time the last octet of a transaction is about to go,
+        what was answered so far; what it raises stops that octet. *tell* takes the
+        session, redacted. Contract errors are in the result, not raised.
+        """
+        tell = self._telling(profile, tell)
+        result = Submission()
+        bound = ATTEMPT_S + len(mail.octets) / SLOWEST
+        bound += profile.smtp.final_reply_timeout_ms / 1000
+        deadline = monotonic() + bound
+        try:
+            with self.pool.lease(
+                profile.id,
+                (profile.revision, credential.identity),
+                lambda: self.open(profile, credential, tell, deadline),
+                limit=profile.limits.max_connections,
+                deadline=deadline,
+            ) as connection:
+                connection.wire.tell = tell
+                connection.wire.deadline = deadline
+                self._hand_over(profile, connection, mail, result, before)
+        except EmailProfilesError as error:
+            result.error = error
+        except Withdrawn:
+            result.withdrawn = True
+        return result
+
+    def open(
+        self, profile: Profile, credential: Credential, tell: Tell, deadline: float
+    ) -> Connection:
+        """A new connection: connected, secured, greeted, authenticated."""
+        wire = Wire(profile.smtp, tls.context(profile.smtp), tell, deadline)
+        try:
+            wire.connect()
+            helo = profile.smtp.helo_name or wire.address_literal
+            upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
+            extensions = wire.play(greet(helo, starttls=upgrade))
+            mechanism = ""
+            if credential.offers:
+                mechanism = self._sign_in(profile, wire, extensions, credential)
+        except BaseException:
+            wire.close()
+            raise
+        return Connection(wire, extensions, mechanism)
+
+    def _sign_in(
+        self,
+        profile: Profile,
+        wire: Wire,
+        extensions: Extensions,
+        credential: Credential,
+    ) -> str:
+        """AUTH; once more with another credential where the provider sees a chance."""
+        try:
+            offers = _fit(profile, wire, credential)
+            return wire.play(authenticate(extensions, offers))
+        except Refused as refusal:
+            authenticator = self.authenticator(profile)
+            if refusal.reply.code // 100 != 5 or not authenticator.rejected(
+                credential, refusal.reply
+            ):
+                raise
+            renewed = authenticator.acquire(wire.deadline)
+            return wire.play(authenticate(extensions, _fit(profile, wire, renewed)))
+
+    def _hand_over(
+        self,
+        profile: Profile,
+        connection: Connection,
+        mail: Mail,
+        result: Submission,
+        before: Before,
+    ) -> None:
+        """All transactions that the message needs, each for as many as it may serve."""
+
+        def watch(group: Group) -> None:
+            for completion in group.completes:
+                before({**result.answers, **completion.answers})
+                result.answers.update(completion.answers)
+                result.awaiting = completion.awaiting
+
+        wire, pending = connection.wire, mail.recipients
+        most = profile.limits.recipients_per_message
+        pipelining = profile.smtp.pipelining == "auto"
+        try:
+            while pending:
+                count = limited(pending, most, connection.extensions)
+                dialogue = transact(
+                    evolve(mail, recipients=pending[:count]),
+                    connection.extensions,
+                    pipelining=pipelining and "PIPELINING" in connection.extensions,
+                    reset=connection.reset,
+                )
+                done = wire.play(dialogue, watch)
+                connection.messages += 1
+                connection.reset = done.reset
+                result.answers.update(done.answers)
+                result.awaiting = ()
+                pending = done.leftover + pending[count:]
+                if done.closing:
+                    connection.reusable = False
+                    last = list(done.answers.values())[-1]
+                    result.answers.update(dict.fromkeys(pending, last))
+                    return
+        finally:
+            if not wire.handed_over:
+                result.awaiting = ()
+
+    def _telling(self, profile: Profile, tell: Tell) -> Tell:
+        if not profile.smtp.debug:
+            return tell
+
+        def both(line: str) -> None:
+            tell(line)
+            self.debug(f"{profile.name}: {line}")
+
+        return both
+
+
+def _fit(profile: Profile, wire: Wire, credential: Credential) -> tuple[Sasl, ...]:
+    """
+    The offers that may be played over this connection.
+
+    Nothing goes in clear to another machine, but a password where the profile allows
+    it; a bearer token never does.
+    """
+    if wire.encrypted or wire.loopback:
+        return credential.offers
+    allowed = tuple(
+        offer
+        for offer in credential.offers
+        if profile.smtp.allow_plaintext_auth and offer.mechanism not in BEARER
+    )
+    if not allowed:
+        raise NotOffered(
+            "AUTH",
+            "the credentials would go over the network in clear",
+            "switch Use STARTTLS or Use SSL/TLS on",
+        )
+    return allowed

@@ -1,0 +1,135 @@
+"""A trial: a test message, sent now and outside the outbox, and all that was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from email_profiles_hookspecs import Profile, Reply, SendRequest
+from email_profiles_hookspecs.errors import EmailProfilesError
+
+from .documents import profile_from_document
+from .documents.shapes import Schema
+from .message import message_id_for, render
+from .outbox.intake import may_send_as
+from .outbox.record import queue_id
+from .profiles import Documents
+from .smtp.pool import Pool
+from .smtp.transaction import Mail
+from .submission import Submission, Submitter
+from .verdict import judge_error, judge_reply
+
+
+@frozen(kw_only=True)
+class TrialReport:
+    """
+    What a test came to.
+
+    *saved*: the stored profile was tested, not values that are not saved yet;
+    *transcript*: the session, redacted.
+    """
+
+    profile: str
+    saved: bool
+    accepted: tuple[str, ...] = ()
+    refused: Mapping[str, Reply] = field(factory=dict)
+    queue_id: str = ""
+    message_id: str = ""
+    stage: str = ""
+    error: str = ""
+    remedy: str = ""
+    transcript: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Every recipient was accepted."""
+        return bool(self.accepted) and not self.refused and not self.error
+
+
+@define(kw_only=True)
+class ProfileDocuments(Documents):
+    """The email profiles; with `test`, which the page behind *More, test* has."""
+
+    submitter: Callable[[Pool], Submitter]
+    resolve: Callable[[str], Profile]
+    schemas: Callable[[], Mapping[str, Schema]]
+
+    def test(
+        self, target: str | Mapping[str, Any], request: SendRequest
+    ) -> TrialReport:
+        """
+        Send *request* now, by a stored profile or by a document that is not saved.
+
+        Takes the way that every message takes, but keeps nothing. Secrets that are
+        not saved stay in memory; stored ones serve a document only where they would
+        go to the same place. Raises Invalid and NotFound; failures are in the report.
+        """
+        if isinstance(target, str):
+            profile, saved = self.resolve(target), True
+        else:
+            body, old, id, _ = self.prepare(target, target.get("name"))
+            revision = old.revision + 1 if old is not None else 1
+            profile = profile_from_document(
+                body, id=id, revision=revision, schemas=self.schemas()
+            )
+            saved = False
+        return self._try(profile, request, saved)
+
+    def _try(self, profile: Profile, request: SendRequest, saved: bool) -> TrialReport:
+        id = message_id_for(request.from_address, self.chance.unique())
+        rendered = render(request, date=self.clock.now(), message_id=id)
+        may_send_as(profile, (request.from_address, request.sender))
+        mail = Mail(
+            mail_from=rendered.envelope.mail_from,
+            recipients=rendered.envelope.recipients,
+            octets=rendered.octets,
+            smtputf8=rendered.smtputf8,
+        )
+        session: list[str] = []
+        pool = Pool()
+        submitter = self.submitter(pool)
+        try:
+            credential = submitter.credential(profile)
+            submission = submitter.submit(profile, credential, mail, session.append)
+        except EmailProfilesError as error:
+            submission = Submission(error=error)
+        finally:
+            pool.close()
+        report = TrialReport(
+            profile=profile.name,
+            saved=saved,
+            message_id=rendered.message_id,
+            transcript=tuple(session),
+        )
+        return _told(report, submission)
+
+
+def _told(report: TrialReport, submission: Submission) -> TrialReport:
+    good = [
+        (recipient, answer)
+        for recipient, answer in submission.answers.items()
+        if judge_reply(answer.stage, answer.reply).kind == "accepted"
+    ]
+    bad = {
+        recipient: answer
+        for recipient, answer in submission.answers.items()
+        if recipient not in dict(good)
+    }
+    report = evolve(
+        report,
+        accepted=tuple(recipient for recipient, _ in good),
+        refused={recipient: answer.reply for recipient, answer in bad.items()},
+        queue_id=queue_id(good[0][1].reply) if good else "",
+    )
+    if submission.error is not None:
+        handed_over = bool(submission.awaiting)
+        verdict = judge_error(submission.error, handed_over=handed_over)
+        stage = submission.error.stage
+        return evolve(report, stage=stage, error=verdict.reason, remedy=verdict.remedy)
+    if bad and not good:
+        answer = next(iter(bad.values()))
+        error = judge_reply(answer.stage, answer.reply).reason
+        return evolve(report, stage=answer.stage, error=error)
+    return report
