@@ -84,7 +84,8 @@ class Keyring:
     def _loaded(self) -> tuple[str, ...]:
         with self._guard:
             if not self._keys:
-                self._keys = self._read() or self._make()
+                found = self._read()
+                self._keys = self._make() if found is None else found
             return self._keys
 
     def _read(self) -> tuple[str, ...] | None:

@@ -83,13 +83,15 @@ class Group:
     """
     What is written in one flush, and how many replies it has to bring.
 
-    The reply to a group that completes a message may take longer than others.
+    The reply to a group that completes a message may take longer than others. What
+    *hide* holds is masked in the replies, should the server echo it.
     """
 
     stage: str
     writes: tuple[Command | Content, ...] = ()
     replies: int = 1
     completes: tuple[Completion, ...] = ()
+    hide: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @frozen
@@ -218,19 +220,27 @@ def exchange(sasl: Sasl) -> Generator[Move, Sequence[Reply], str]:
         if initial is not None:
             said.append(initial)
         if encoded is not None and len(line) + len(encoded) + 3 <= AUTH_LINE:
-            reply = yield from say("AUTH", f"{line} {encoded or '='}", f"{line} ***")
+            reply = yield from _prove(f"{line} {encoded or '='}", f"{line} ***", said)
         else:
             reply = yield from say("AUTH", line)
             if encoded is not None and reply.code == 334:
-                reply = yield from say("AUTH", encoded, "***")
+                reply = yield from _prove(encoded, "***", said)
         while reply.code == 334:
             reply = yield from _answer(responses, reply, said)
-        reply = masked(reply, said)
         demand("AUTH", reply, 2)
         _finish(responses)
     finally:
         responses.close()
     return sasl.mechanism
+
+
+def _prove(
+    line: str, shown: str, said: Sequence[bytes]
+) -> Generator[Move, Sequence[Reply], Reply]:
+    """Say what nobody may see; nor in the reply, should the server echo it."""
+    writes = (Command(line, shown),)
+    (reply,) = yield Group(stage="AUTH", writes=writes, hide=tuple(said))
+    return reply
 
 
 def _answer(
@@ -248,7 +258,7 @@ def _answer(
     if answer is None:
         return (yield from say("AUTH", "*"))
     said.append(answer)
-    return (yield from say("AUTH", b64encode(answer).decode(), "***"))
+    return (yield from _prove(b64encode(answer).decode(), "***", said))
 
 
 def _finish(responses: Exchange) -> None:

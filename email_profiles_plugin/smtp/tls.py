@@ -51,11 +51,17 @@ def failed(error: ssl.SSLError, settings: SmtpSettings) -> TlsFailed:
             f"the server does not speak TLS on port {settings.port} from the start",
             "switch Use SSL/TLS off, and Use STARTTLS on",
         )
+    ours = ", ".join(settings.ssl_protocols)
     if "PROTOCOL" in reason or "VERSION" in reason:
-        ours = ", ".join(settings.ssl_protocols)
         return TlsFailed(
             "TLS",
             f"no TLS version in common; the profile allows {ours} ({reason})",
+            "allow a version of the server in SSL Protocols",
+        )
+    if "EOF" in reason:
+        return TlsFailed(
+            "TLS",
+            f"the server broke the handshake off; it may not take {ours}",
             "allow a version of the server in SSL Protocols",
         )
     return TlsFailed("TLS", f"the handshake failed: {reason}")

@@ -26,7 +26,7 @@ from email_profiles_hookspecs.errors import (
 )
 
 from . import tls
-from .dialogue import Group, Move, StartTls
+from .dialogue import Group, Move, StartTls, masked
 from .replies import ReplyReader
 
 T = TypeVar("T")
@@ -250,6 +250,8 @@ class Wire:
         self._reader.feed(octets)
         before = len(replies)
         while (reply := self._reader.next()) is not None:
+            if group.hide:
+                reply = masked(reply, group.hide)
             self.tell(f"S: {reply}")
             if len(replies) == group.replies:
                 raise ProtocolError(group.stage, f"a reply too many: {reply}")

@@ -157,6 +157,8 @@ def _build(rules: AuthorizationRules, validator: GrantValidator) -> Any:
     del server.grant_types["password"]
 
     def insist_on_s256(request: Any) -> dict[str, Any]:
+        if rules.require_pkce and not request.code_challenge:  # oauthlib takes ""
+            raise errors.MissingCodeChallengeError(request=request)
         if request.code_challenge and request.code_challenge_method != "S256":
             raise errors.UnsupportedCodeChallengeMethodError(request=request)
         return {}

@@ -256,7 +256,11 @@ class SmtpSession(SMTP):
 
     async def _ask(self, challenge: bytes) -> bytes:
         await self.push(f"334 {b64encode(challenge).decode()}")
-        line: bytes = (await self._reader.readuntil()).rstrip(b"\r\n")
+        try:
+            line: bytes = (await self._reader.readuntil()).rstrip(b"\r\n")
+        except asyncio.LimitOverrunError:
+            line = b"*"
+            await self.push("421 4.7.0 Line too long")
         if line == b"*":
             raise Aborted
         if len(line) > AUTH_RESPONSE_LIMIT:

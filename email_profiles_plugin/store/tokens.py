@@ -1,0 +1,228 @@
+"""
+Statements on tokens: one row per profile, changed by whoever holds its lease.
+
+*updated_at* is when the token was obtained. The generation only ever counts up, also
+over a token that was dropped, so that no old credential is taken for a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, field, frozen
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from ..token_rules import Held, Kept
+from .tables import token
+
+
+@frozen(kw_only=True)
+class TokenRow:
+    """A profile's row; where there is none, one that says so."""
+
+    profile_id: str
+    fingerprint: str = ""
+    generation: int = 0
+    grant_generation: int = 0
+    state: Kept = "none"
+    sealed: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+    scope: str = ""
+    account: str = ""
+    has_refresh_token: bool = False
+    error: str = ""
+    refresh_started: int = 0
+    lease_owner: str | None = None
+    lease_until: float | None = None
+    retry_at: float | None = None
+    updated_at: float = 0
+
+    @property
+    def held(self) -> Held:
+        """What the rules ask for."""
+        return Held(
+            kept=self.state,
+            present=self.sealed is not None,
+            obtained_at=self.updated_at,
+            expires_at=self.expires_at,
+        )
+
+    def issued_for(self, fingerprint: str) -> TokenRow:
+        """This row, or an empty one where the token was issued for something else."""
+        if self.fingerprint == fingerprint:
+            return self
+        return evolve(
+            self,
+            fingerprint=fingerprint,
+            state="none",
+            sealed=None,
+            expires_at=None,
+            scope="",
+            account="",
+            has_refresh_token=False,
+            error="",
+            retry_at=None,
+        )
+
+
+@frozen(kw_only=True)
+class Obtained:
+    """A token to be saved."""
+
+    sealed: str = field(repr=False)
+    expires_at: float | None
+    scope: str
+    account: str
+    has_refresh_token: bool
+    at: float
+
+
+def read(connection: Connection, profile_id: str, *, lock: bool = False) -> TokenRow:
+    """What is stored; *lock*: nobody else changes it in this transaction."""
+    wanted = select(token).where(token.c.profile_id == profile_id)
+    if lock:
+        wanted = wanted.with_for_update()
+    row = connection.execute(wanted).one_or_none()
+    return TokenRow(profile_id=profile_id) if row is None else TokenRow(**row._mapping)
+
+
+def take(
+    connection: Connection,
+    profile_id: str,
+    *,
+    fingerprint: str,
+    owner: str,
+    now: float,
+    until: float,
+    enough: Callable[[TokenRow], bool],
+) -> tuple[TokenRow, bool]:
+    """
+    The row, and whether *owner* may fetch the next token now, till *until*.
+
+    Not where what is stored is *enough*, nor while another's lease lasts. Notes that
+    the fetch of the next generation has begun.
+    """
+    stored = read(connection, profile_id, lock=True)
+    row = stored.issued_for(fingerprint)
+    if enough(row) or (stored.lease_owner and (stored.lease_until or 0) > now):
+        return row, False
+    row = evolve(
+        row,
+        lease_owner=owner,
+        lease_until=until,
+        refresh_started=row.generation + 1,
+    )
+    values = _values(row)
+    changed = connection.execute(
+        update(token)
+        .where(token.c.profile_id == profile_id)
+        .where(or_(token.c.lease_owner.is_(None), token.c.lease_until <= now))
+        .values(values)
+    )
+    if not changed.rowcount:
+        connection.execute(insert(token).values(values))
+    return row, True
+
+
+def save(
+    connection: Connection, profile_id: str, owner: str, obtained: Obtained
+) -> int | None:
+    """Keep a new token, and end the lease; its generation, None if not *owner*'s."""
+    row = read(connection, profile_id, lock=True)
+    if row.lease_owner != owner:
+        return None
+    generation = row.generation + 1
+    # A session outlives its token, but not the grant behind it.
+    granted = generation if row.sealed is None else row.grant_generation
+    _put(
+        connection,
+        profile_id,
+        generation=generation,
+        grant_generation=granted,
+        state="valid",
+        sealed=obtained.sealed,
+        expires_at=obtained.expires_at,
+        scope=obtained.scope,
+        account=obtained.account,
+        has_refresh_token=obtained.has_refresh_token,
+        error="",
+        lease_owner=None,
+        lease_until=None,
+        retry_at=None,
+        updated_at=obtained.at,
+    )
+    return generation
+
+
+def fail(
+    connection: Connection,
+    profile_id: str,
+    owner: str,
+    *,
+    state: Kept,
+    error: str,
+    retry_at: float,
+) -> None:
+    """Keep why there is no new token, and end the lease, if it is *owner*'s."""
+    if read(connection, profile_id, lock=True).lease_owner == owner:
+        _put(
+            connection,
+            profile_id,
+            state=state,
+            error=error,
+            retry_at=retry_at,
+            lease_owner=None,
+            lease_until=None,
+        )
+
+
+def reject(
+    connection: Connection,
+    profile_id: str,
+    *,
+    fingerprint: str,
+    generation: int,
+    error: str,
+    now: float,
+) -> bool:
+    """The access token is no good any more; whether it was the stored one."""
+    row = read(connection, profile_id, lock=True).issued_for(fingerprint)
+    if row.sealed is None or row.generation != generation:
+        return False
+    if row.expires_at is None or row.expires_at > now:
+        _put(connection, profile_id, state="error", error=error, expires_at=now)
+    return True
+
+
+def drop(connection: Connection, profile_id: str) -> None:
+    """Forget the token, and let nobody save one that was asked for before."""
+    row = read(connection, profile_id, lock=True).issued_for("")
+    values = {**_values(row), "lease_owner": None, "lease_until": None}
+    del values["profile_id"]
+    _put(connection, profile_id, **values)
+
+
+def forget(connection: Connection, profile_id: str) -> None:
+    """The profile is gone."""
+    connection.execute(delete(token).where(token.c.profile_id == profile_id))
+
+
+def reseal(connection: Connection, seal: Callable[[str, str], str]) -> int:
+    """Replace what is sealed by what *seal* makes of it, by profile; how many."""
+    rows = connection.execute(
+        select(token.c.profile_id, token.c.sealed).where(token.c.sealed.is_not(None))
+    ).all()
+    for row in rows:
+        _put(connection, row.profile_id, sealed=seal(row.profile_id, row.sealed))
+    return len(rows)
+
+
+def _put(connection: Connection, profile_id: str, **values: Any) -> None:
+    connection.execute(
+        update(token).where(token.c.profile_id == profile_id).values(**values)
+    )
+
+
+def _values(row: TokenRow) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in token.columns}

@@ -1,0 +1,119 @@
+"""When a token is due, and what state it is in. Times in seconds since 1970."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import fields, frozen
+
+from email_profiles_hookspecs import OAuth2Client, SecretRef, Timing
+from email_profiles_hookspecs.services import TokenState
+
+Kept = Literal["none", "valid", "needs grant", "error"]
+"""What the last fetch came to, or the last refusal; time decides the rest."""
+
+SOONEST_S = 10.0
+"""A refresh ahead of expiry that failed is not tried again sooner."""
+
+UNRELATED = frozenset(
+    "mechanism access_token_timeout_s default_access_token_expiration_s "
+    "refresh_before_expiration_s authorization_params authorization_code_token_params "
+    "client_credentials_token_params refresh_token_params".split()
+)
+"""Settings that may be edited without losing the token."""
+
+
+@frozen(kw_only=True)
+class Held:
+    """What is stored, as far as its state depends on it; *present*: there is a token."""
+
+    kept: Kept
+    present: bool
+    obtained_at: float
+    expires_at: float | None
+
+
+def expires_at(obtained_at: float, said: float | None, timing: Timing) -> float | None:
+    """When a token expires: as the server said, else by default; None: never."""
+    if said is not None:
+        return said
+    default = timing.default_access_token_expiration_s
+    return obtained_at + default if default > 0 else None
+
+
+def due_at(
+    expires_at: float | None, obtained_at: float, timing: Timing
+) -> float | None:
+    """
+    When the next token is to be asked for; None: never.
+
+    The time ahead of expiry is at most half the token's life, or a new token would
+    be due as soon as it came.
+    """
+    if expires_at is None:
+        return None
+    life = max(expires_at - obtained_at, 0.0)
+    ahead = min(max(timing.refresh_before_expiration_s, 0), life / 2)
+    return expires_at - ahead
+
+
+def state_at(held: Held, now: float, timing: Timing) -> TokenState:
+    """The state of what is stored: a token that is good beats the last failure."""
+    if held.present and (held.expires_at is None or now < held.expires_at):
+        due = due_at(held.expires_at, held.obtained_at, timing)
+        return "valid" if due is None or now < due else "expiring"
+    if held.kept in ("needs grant", "error"):
+        return held.kept
+    return "expired" if held.present else "none"
+
+
+def usable(held: Held, now: float) -> bool:
+    """Whether there is a token that has not expired."""
+    return held.present and (held.expires_at is None or now < held.expires_at)
+
+
+def retry_at(now: float, expires_at: float | None) -> float:
+    """When to try a failed refresh again: after a quarter of what is left."""
+    left = 0.0 if expires_at is None else max(expires_at - now, 0.0)
+    return now + max(left / 4, SOONEST_S)
+
+
+def refused_state(error: str, refreshed: bool) -> Kept:
+    """What a refusal means; *refreshed*: it answered a refresh token (RFC 6749, 5.2)."""
+    return "needs grant" if error == "invalid_grant" and refreshed else "error"
+
+
+def read_timing(auth: Mapping[str, Any]) -> Timing:
+    """The timing in a profile's auth block, of any mode that names it as ours do."""
+    names = [attribute.name for attribute in fields(Timing)]
+    return Timing(**{name: auth[name] for name in names if name in auth})
+
+
+def fingerprint(mode: str, auth: Mapping[str, Any], client: OAuth2Client | None) -> str:
+    """
+    What a token was issued for, as 64 hexadecimal digits: another, another token.
+
+    Username, client, endpoints, scope, interactive; in other modes all that is not
+    known to be unrelated. Secrets, and the client's name, are left out.
+    """
+    wanted = {
+        name: value
+        for name, value in auth.items()
+        if name not in UNRELATED and not isinstance(value, SecretRef)
+    }
+    issued_by: list[object] = []
+    if client is not None:
+        wanted.pop("client", None)
+        issued_by = [
+            client.id,
+            client.client_id,
+            client.issuer,
+            client.authorization_endpoint,
+            client.token_endpoint,
+            client.device_authorization_endpoint,
+        ]
+    text = json.dumps([mode, wanted, issued_by], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
