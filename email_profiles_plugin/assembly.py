@@ -18,7 +18,9 @@ from . import plugins as plugin_loader
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .clock import SystemChance
+from .http import HttpClient
 from .kinds import client_kind, profile_kind
+from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
 from .outbox.heart import Heart
@@ -35,6 +37,7 @@ from .secrets import Keyring
 from .smtp.pool import Pool
 from .store.database import Database
 from .submission import Submitter
+from .tokens import TokenKeeper
 from .trial import ProfileDocuments
 
 
@@ -63,20 +66,24 @@ class Assembly:
     keyring: Keyring = field(init=False)
     plugins: Plugins = field(init=False)
     builtin: BuiltIn = field(init=False)
+    keeper: TokenKeeper = field(init=False)
     resolver: Resolver = field(init=False)
     announcer: Announcer = field(init=False)
     outbox: Outbox = field(init=False)
     profiles: ProfileDocuments = field(init=False)
     clients: Documents = field(init=False)
+    tokens: TokenManagement = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
         self.plugins = Plugins(manager=self.manager)
+        self.keeper = TokenKeeper(self.database, self.keyring, self.clock, self.chance)
         provision = Provision(
             database=self.database,
             keyring=self.keyring,
             clock=self.clock,
-            chance=self.chance,
+            http=HttpClient(self.clock),
+            tokens=self.keeper,
         )
         self.resolver = Resolver(
             database=self.database,
@@ -89,6 +96,11 @@ class Assembly:
         )
         self.outbox = self._outbox()
         self._documents(provision)
+        self.tokens = TokenManagement(
+            clock=self.clock,
+            profile=self.known,
+            authenticator=self.resolver.authenticator,
+        )
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,
@@ -112,7 +124,8 @@ class Assembly:
 
     def submitter(self, pool: Pool) -> Submitter:
         """What hands messages over, on connections of *pool*."""
-        return Submitter(pool, self.resolver.authenticator, _print_debug)
+        resolver = self.resolver
+        return Submitter(pool, resolver.authenticator, resolver.stamp, _print_debug)
 
     def _outbox(self) -> Outbox:
         announce = self.announcer.announce

@@ -8,7 +8,6 @@ OpenSSL trusts on this machine, as for SMTP, else the list that comes with reque
 from __future__ import annotations
 
 import base64
-import html
 import os
 import ssl
 import threading
@@ -17,7 +16,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from json import dumps
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 from attrs import define, field, frozen
 
@@ -25,18 +24,13 @@ from email_profiles_hookspecs import HttpReply
 from email_profiles_hookspecs.errors import HttpError
 from email_profiles_hookspecs.services import Clock
 
+from . import masking
+
 CONNECT_S = 10.0
 """Seconds that connecting, and the TLS handshake, may each take at most."""
 
 BODY_LIMIT = 1 << 20
 """Octets of an answer; a token endpoint's has a few thousand."""
-
-HARMLESS = frozenset(
-    "accept accept-language content-type user-agent grant_type scope client_id "
-    "response_type redirect_uri token_type_hint client_assertion_type audience "
-    "resource".split()
-)
-"""Header and form fields whose values are no secrets, and may be quoted."""
 
 SHUT_RDWR = 2
 """As in the socket module, which belongs to the SMTP core."""
@@ -106,7 +100,8 @@ class HttpClient:
             given["Content-Type"] = "application/json"
         if auth is not None:
             given["Authorization"] = _basic(*auth)
-        sent = tuple(_secrets(given, form or {}, json, auth))
+        fields = [*given.items(), *(form or {}).items()]
+        sent = masking.spellings(fields, [json, *(auth or ())[1:]])
         return self._send(target, (method, url, given, body), sent, remaining)
 
     def _send(
@@ -221,10 +216,10 @@ def _adapter(watch: Watch) -> Any:
             watch.admit(self.sock)
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls: Any = Plain
 
     class SecuredPool(HTTPSConnectionPool):
-        ConnectionCls = Secured
+        ConnectionCls: Any = Secured
 
     adapter = HTTPAdapter(max_retries=0)
     pools = {"http": PlainPool, "https": SecuredPool}
@@ -286,44 +281,15 @@ def _trusted(ca_file: str | None) -> str:
     machine = ssl.get_default_verify_paths()
     found = machine.cafile or machine.capath
     if found is None:
-        from requests.certs import where
+        from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-        found = where()
+        found = DEFAULT_CA_BUNDLE_PATH
     return found
 
 
 def _basic(name: str, secret: str) -> str:
     pair = f"{quote_plus(name)}:{quote_plus(secret)}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _secrets(
-    headers: Mapping[str, str],
-    form: Mapping[str, str],
-    json: Any,
-    auth: tuple[str, str] | None,
-) -> Iterator[str]:
-    """What may be quoted nowhere, in every spelling that an answer may echo."""
-    fields = [*headers.items(), *form.items()]
-    values = [value for name, value in fields if name.lower() not in HARMLESS]
-    values += [value.partition(" ")[2] for value in headers.values()]  # Bearer ...
-    values += [*_leaves(json), *(auth or ())[1:]]
-    for value in values:
-        if len(value) > 3:  # shorter ones stand in every other word
-            yield value
-            yield from (quote(value, safe=""), quote_plus(value))
-            yield from (dumps(value)[1:-1], html.escape(value))
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _leaves(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _leaves(each)
 
 
 def _timed_out(target: Target) -> HttpError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -11,11 +11,25 @@ from email_profiles_hookspecs import OAuth2Client, Profile
 from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clients, Clock, Http, Logger, Tokens
 
-from .clock import SystemChance
+from . import token_rules
 from .documents import client_from_document
+from .http import HttpClient
 from .secrets import Keyring, SecretReader
 from .store import documents
 from .store.database import Database
+from .tokens import TokenKeeper
+
+
+@frozen(kw_only=True)
+class ProfileServices:
+    """The contract's `Services`."""
+
+    clock: Clock
+    http: Http
+    secrets: SecretReader
+    clients: Clients
+    tokens: Tokens
+    logger: Logger
 
 
 @frozen
@@ -35,47 +49,32 @@ class StoredClients:
 
 @frozen(kw_only=True)
 class Provision:
-    """Gives each profile its services; what is heavy is made on first use."""
+    """Gives each profile its services."""
 
     database: Database
     keyring: Keyring
     clock: Clock
-    chance: SystemChance
+    http: HttpClient
+    tokens: TokenKeeper
 
     def services(self, profile: Profile) -> ProfileServices:
         """What the provider of *profile* may use."""
-        return ProfileServices(self, profile)
+        clients = StoredClients(self.database)
+        return ProfileServices(
+            clock=self.clock,
+            http=self.http,
+            secrets=SecretReader(self.keyring),
+            clients=clients,
+            tokens=self.tokens.of(profile.id, _fingerprint(profile, clients)),
+            logger=logging.getLogger(f"email_profiles_plugin.mode.{profile.mode}"),
+        )
 
 
-class ProfileServices:
-    """The contract's `Services`, for one profile."""
-
-    def __init__(self, provision: Provision, profile: Profile) -> None:
-        self._provision = provision
-        self._profile = profile
-
-    @property
-    def clock(self) -> Clock:
-        return self._provision.clock
-
-    @cached_property
-    def http(self) -> Http:
-        from .http import HttpClient
-
-        return HttpClient(self._provision.clock)
-
-    @cached_property
-    def secrets(self) -> SecretReader:
-        return SecretReader(self._provision.keyring)
-
-    @cached_property
-    def clients(self) -> Clients:
-        return StoredClients(self._provision.database)
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        raise AssertionError
-
-    @property
-    def logger(self) -> Logger:
-        return logging.getLogger(f"email_profiles_plugin.mode.{self._profile.mode}")
+def _fingerprint(profile: Profile, clients: StoredClients) -> str:
+    """What the profile's token is issued for; its client by the name in auth."""
+    name = profile.auth.get("client")
+    client = None
+    if isinstance(name, str):
+        with suppress(NotFound):
+            client = clients.get(name)
+    return token_rules.fingerprint(profile.mode, profile.auth, client)

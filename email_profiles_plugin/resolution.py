@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from attrs import define, evolve, field
 
 from email_profiles_hookspecs import Authenticator, AuthProvider, Profile, Services
 from email_profiles_hookspecs.errors import Invalid
 
-from .documents import document_from_profile, profile_from_document, validate_profile
+from .documents import (
+    document_from_profile,
+    profile_from_document,
+    references,
+    validate_profile,
+)
 from .documents.shapes import Schema
 from .store import documents
 from .store.database import Database
@@ -31,7 +36,7 @@ class Resolver:
     services: Callable[[Profile], Services]
     ask: Callable[[str], Profile | None]
     _profiles: dict[str, Profile] = field(factory=dict, init=False)
-    _authenticators: dict[str, tuple[Profile, Authenticator]] = field(
+    _authenticators: dict[str, tuple[Hashable, Authenticator]] = field(
         factory=dict, init=False
     )
     _accepted: dict[str, Profile] = field(factory=dict, init=False)
@@ -89,16 +94,24 @@ class Resolver:
         return accepted
 
     def authenticator(self, profile: Profile) -> Authenticator:
-        """What acquires credentials for *profile*; the same until it changes."""
+        """What acquires credentials; the same until profile or client changes."""
+        stamp = self.stamp(profile)
         with self._guard:
             kept = self._authenticators.get(profile.id)
-            if kept is not None and kept[0] == profile:
+            if kept is not None and kept[0] == stamp:
                 return kept[1]
         provider = self.providers()[profile.mode]
         made = provider.build(profile, self.services(profile))
         with self._guard:
-            self._authenticators[profile.id] = (profile, made)
+            self._authenticators[profile.id] = (stamp, made)
         return made
+
+    def stamp(self, profile: Profile) -> Hashable:
+        """Changes with the profile, and with each document that it refers to."""
+        if not any(references(profile.auth, self.schemas()[profile.mode])):
+            return profile.revision
+        with self.database.read() as connection:
+            return profile.revision, documents.revisions_used(connection, profile.id)
 
     def _profile(self, found: Stored) -> Profile:
         with self._guard:

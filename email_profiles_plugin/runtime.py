@@ -21,6 +21,7 @@ from . import plugins as plugin_loader
 from .assembly import Assembly, Settings
 from .builtin import BuiltIn
 from .clock import SystemChance, SystemClock
+from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
 from .plugins import Plugins
@@ -28,6 +29,7 @@ from .profiles import Documents
 from .secrets import Keyring
 from .smtp.pool import Pool
 from .store.database import Database
+from .tokens import TokenKeeper
 from .trial import ProfileDocuments
 
 HOME = "EMAIL_PROFILES_HOME"
@@ -46,12 +48,14 @@ class EmailProfiles:
     home: Path
     profiles: ProfileDocuments
     clients: Documents
+    tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
     keyring: Keyring = field(repr=False)
     _database: Database = field(repr=False)
     _builtin: BuiltIn = field(repr=False)
     _pool: Pool = field(repr=False)
+    _keeper: TokenKeeper = field(repr=False)
 
     @classmethod
     def open(
@@ -103,12 +107,14 @@ class EmailProfiles:
             home=place,
             profiles=parts.profiles,
             clients=parts.clients,
+            tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
             keyring=parts.keyring,
             database=parts.database,
             builtin=parts.builtin,
             pool=parts.pool,
+            keeper=parts.keeper,
         )
         if deliver:
             opened.start()
@@ -125,6 +131,7 @@ class EmailProfiles:
         self.outbox.delivery.stop()
         self.outbox.heart.stop()
         self._pool.close()
+        self._keeper.close()
         self.plugins.withdraw()
         self._database.close()
 
@@ -174,6 +181,7 @@ class EmailProfiles:
         self.keyring.rotate()
 
         def work(connection: Connection) -> int:
+            self._keeper.reseal(connection)
             return self.profiles.reseal(connection) + self.clients.reseal(connection)
 
         return self._database.write(work)

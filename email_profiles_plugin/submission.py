@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from time import monotonic
 
 from attrs import define, evolve, field
@@ -59,6 +59,8 @@ class Submitter:
 
     pool: Pool
     authenticator: Callable[[Profile], Authenticator]
+    stamp: Callable[[Profile], Hashable]
+    """Changes whenever kept connections of the profile are of no more use."""
     debug: Tell
     """Takes the session's lines of a profile in debug mode."""
 
@@ -90,7 +92,7 @@ class Submitter:
         try:
             with self.pool.lease(
                 profile.id,
-                (profile.revision, credential.identity),
+                (self.stamp(profile), credential.identity),
                 lambda: self.open(profile, credential, tell, deadline),
                 limit=profile.limits.max_connections,
                 deadline=deadline,

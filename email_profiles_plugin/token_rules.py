@@ -19,16 +19,23 @@ SOONEST_S = 10.0
 """A refresh ahead of expiry that failed is not tried again sooner."""
 
 UNRELATED = frozenset(
-    "mechanism access_token_timeout_s default_access_token_expiration_s "
-    "refresh_before_expiration_s authorization_params authorization_code_token_params "
-    "client_credentials_token_params refresh_token_params".split()
+    {
+        "access_token_timeout_s",
+        "authorization_code_token_params",
+        "authorization_params",
+        "client_credentials_token_params",
+        "default_access_token_expiration_s",
+        "mechanism",
+        "refresh_before_expiration_s",
+        "refresh_token_params",
+    }
 )
 """Settings that may be edited without losing the token."""
 
 
 @frozen(kw_only=True)
 class Held:
-    """What is stored, as far as its state depends on it; *present*: there is a token."""
+    """What a state depends on; *present*: a token is stored, good or not."""
 
     kept: Kept
     present: bool
@@ -82,7 +89,7 @@ def retry_at(now: float, expires_at: float | None) -> float:
 
 
 def refused_state(error: str, refreshed: bool) -> Kept:
-    """What a refusal means; *refreshed*: it answered a refresh token (RFC 6749, 5.2)."""
+    """What a refusal (RFC 6749, 5.2) means; *refreshed*: of a refresh token."""
     return "needs grant" if error == "invalid_grant" and refreshed else "error"
 
 

@@ -454,17 +454,19 @@ def test_what_was_handed_over_is_delivered(
 def test_what_waits_behind_a_held_reply_is_delivered(
     smtp_server_factory: Start,
 ) -> None:
-    """What a client sent before it left is read on once the held reply is let go."""
+    """What came before a client ended its side is read once a held reply is let go."""
     server = smtp_server_factory()
     server.hold.close()
     opening = b"MAIL FROM:<a@plant.test>\r\nRCPT TO:<b@plant.test>\r\nDATA\r\n"
     with socket.create_connection((server.host, server.port), timeout=10) as client:
         client.sendall(b"EHLO client.test\r\n" + (opening + b"x\r\n.\r\n") * 2)
+        client.shutdown(socket.SHUT_WR)
         server.hold.wait_held()
-    with connect(server) as other:
-        other.noop()  # by now the server has seen the first client leave
-    server.hold.open()
-    assert [b"x\r\n"] * 2 == [m.octets for m in server.wait_for(2)]
+        with connect(server) as other:
+            other.noop()  # by now the server has seen the first client's end
+        server.hold.open()
+        server.wait_for(2)
+    assert [b"x\r\n"] * 2 == [m.octets for m in server.messages]
 
 
 def test_half_a_message_is_not_delivered(smtp_server_factory: Start) -> None:

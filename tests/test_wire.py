@@ -69,7 +69,7 @@ def submit(
 ) -> tuple[Submission, list[str]]:
     session: list[str] = []
     pool = Pool()
-    submitter = Submitter(pool, lambda _: Refuses(), session.append)
+    submitter = Submitter(pool, lambda _: Refuses(), lambda _: 1, session.append)
     try:
         return submitter.submit(to, credential, mail, session.append), session
     finally:

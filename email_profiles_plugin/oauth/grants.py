@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from email_profiles_hookspecs import HttpReply, Token
 from email_profiles_hookspecs.errors import GrantRefused, HttpError
+
+from ..masking import quote
 
 LONGEST_S = 100 * 365 * 86_400
 """Seconds; an expires_in beyond it is taken for this."""
@@ -28,9 +29,6 @@ REMEDIES = {
     "temporarily_unavailable": "try again later",
 }
 """What to do, by error code (RFC 6749, 5.2 and 4.1.2.1)."""
-
-_TOKENLIKE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.?")
 
 
 def parse(reply: HttpReply, now: datetime, sent: Iterable[str] = ()) -> Token:
@@ -64,29 +62,6 @@ def parse(reply: HttpReply, now: datetime, sent: Iterable[str] = ()) -> Token:
         refresh_token=refresh_token if _printable(refresh_token) else None,
         scope=" ".join(parsed.get("scope") or ()),
     )
-
-
-def mask(text: str, sent: Iterable[str]) -> str:
-    """*text* without what was sent, and without whatever looks like a token."""
-    for secret in sorted(set(sent), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _TOKENLIKE.sub(_hide, text)
-
-
-def quote(text: str, sent: Iterable[str], limit: int = 200) -> str:
-    """The first words of *text*: masked, on one line, printable."""
-    masked = mask(text[:20_000], sent)
-    shown = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
-    return shown if len(shown) <= limit else f"{shown[:limit]}..."
-
-
-def _hide(found: re.Match[str]) -> str:
-    """Words and addresses stay; a token has letters and digits, or is very long."""
-    run = found[0]
-    if run.startswith("//") or _UUID.fullmatch(run):
-        return run
-    mixed = any(c.isdigit() for c in run) and any(c.isalpha() for c in run)
-    return "***" if mixed or len(run) > 40 else run
 
 
 def _object(reply: HttpReply, sent: Iterable[str]) -> dict[str, Any]:
@@ -135,6 +110,9 @@ def _seconds(value: object) -> int | None:
 
 def _printable(value: object) -> bool:
     """RFC 6749, A.12: a control character in a token would end it in a SASL message."""
-    return isinstance(value, str) and value.isascii() and value.isprintable() and (
-        value != ""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and (value != "")
     )

@@ -139,6 +139,17 @@ def referrers(connection: Connection, id: str) -> list[Stored]:
     return [_stored(row) for row in rows]
 
 
+def revisions_used(connection: Connection, id: str) -> tuple[tuple[str, int], ...]:
+    """The documents that this one refers to, each with its revision."""
+    rows = connection.execute(
+        select(document.c.id, document.c.revision)
+        .join(reference, reference.c.target_id == document.c.id)
+        .where(reference.c.document_id == id)
+        .order_by(document.c.id)
+    )
+    return tuple((row.id, row.revision) for row in rows)
+
+
 def unneeded(connection: Connection, before: float) -> list[str]:
     """Unlisted documents, older than *before*, that no message stands for any more."""
     used = exists().where(

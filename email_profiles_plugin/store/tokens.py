@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from ..token_rules import Held, Kept
+from ..token_rules import Held, Kept, usable
 from .tables import token
 
 
@@ -95,17 +95,19 @@ def take(
     owner: str,
     now: float,
     until: float,
-    enough: Callable[[TokenRow], bool],
+    after: int | None,
 ) -> tuple[TokenRow, bool]:
     """
     The row, and whether *owner* may fetch the next token now, till *until*.
 
-    Not where what is stored is *enough*, nor while another's lease lasts. Notes that
-    the fetch of the next generation has begun.
+    Not where a good token of a generation after *after* is stored (None: in any
+    case), nor while another's lease lasts. Notes that the next generation's fetch
+    has begun.
     """
     stored = read(connection, profile_id, lock=True)
     row = stored.issued_for(fingerprint)
-    if enough(row) or (stored.lease_owner and (stored.lease_until or 0) > now):
+    enough = after is not None and row.generation > after and usable(row.held, now)
+    if enough or (stored.lease_owner and (stored.lease_until or 0) > now):
         return row, False
     row = evolve(
         row,

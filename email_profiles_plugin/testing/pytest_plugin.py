@@ -10,11 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from ..runtime import EmailProfiles
     from .authorization_server import AuthorizationServer
     from .certificates import CertificateAuthority
     from .smtp_server import SmtpServer
@@ -71,3 +73,57 @@ def authorization_server(
 
     with AuthorizationServer(certificate_authority) as server:
         yield server
+
+
+@pytest.fixture
+def open_profiles(tmp_path: Path) -> Iterator[Callable[..., EmailProfiles]]:
+    """
+    Open `EmailProfiles` with any of its options; all are closed at teardown.
+
+    The home is a folder of the test's own, plugins of the machine are left alone.
+    """
+    from ..runtime import EmailProfiles
+
+    with ExitStack() as opened:
+
+        def start(**options: Any) -> EmailProfiles:
+            options = {"home": tmp_path / "home", "only": (), **options}
+            return opened.enter_context(EmailProfiles.open(**options))
+
+        yield start
+
+
+@pytest.fixture
+def email_profiles(open_profiles: Callable[..., EmailProfiles]) -> EmailProfiles:
+    """An empty store in a folder of the test's own; delivers."""
+    return open_profiles()
+
+
+@pytest.fixture
+def profile_document(
+    certificate_authority: CertificateAuthority,
+) -> Callable[..., dict[str, Any]]:
+    """
+    The document of an email profile for one of the servers here.
+
+    Keywords replace or add blocks: `auth=...`, `policy=...`; mode basic with the
+    server's first user where there is one.
+    """
+
+    def made(server: SmtpServer, name: str = "plant", **blocks: Any) -> dict[str, Any]:
+        smtp = {
+            "hostname": "localhost",
+            "port": server.port,
+            "use_ssl": server.tls == "implicit",
+            "use_starttls": server.tls == "starttls",
+            "ca_file": str(certificate_authority.ca_file),
+            "ssl_protocols": ["TLSv1.2", "TLSv1.3"],
+            **blocks.pop("smtp", {}),
+        }
+        auth: dict[str, Any] = {"mode": "basic"}
+        for username, password in (server.users or {}).items():
+            auth = {"mode": "basic", "username": username, "password": password}
+            break
+        return {"name": name, "smtp": smtp, "auth": auth, **blocks}
+
+    return made

@@ -1,0 +1,1 @@
+"""The authentication modes that come along, written as a third party's would be."""
