@@ -1,11 +1,10 @@
-"""The examples in README.md and docs/ are tests: run in order, a page at a time."""
+"""The examples in README.md and docs/ are tests: run in order, page by page."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import sysconfig
+import sys
 from contextlib import ExitStack
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
@@ -14,64 +13,97 @@ from typing import Any
 from unittest.mock import patch
 
 from sybil import Example, Sybil
-from sybil.parsers.markdown import (
-    CodeBlockParser,
-    PythonCodeBlockParser,
-    SkipParser,
-)
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 PORT = "8025"
-"""The port that the pages name; a page's own mail server stands in for it."""
+"""The port that the pages name; a mail server of the page's own stands in for it."""
 
-PROFILE = {"name": "plant-alerts", "auth": {"mode": "basic"}}
+COMMAND = """\
+#!/bin/sh
+exec "{python}" -c 'from email_profiles_plugin.cli import main; main()' "$@"
+"""
+
+
+def open_empty_page(namespace: dict[str, Any]) -> None:
+    """A page starts in a folder and a home of its own; a mail server runs."""
+    from email_profiles_plugin.testing import SmtpServer
+
+    stack = namespace["page"] = ExitStack()
+    folder = namespace["folder"] = Path(stack.enter_context(TemporaryDirectory()))
+    command = folder / "bin" / "email-profiles"
+    command.parent.mkdir()
+    command.write_text(COMMAND.format(python=sys.executable), "utf-8")
+    command.chmod(0o755)
+    variables = {
+        "EMAIL_PROFILES_HOME": str(folder / "home"),
+        "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "COLUMNS": "88",
+    }
+    stack.enter_context(patch.dict(os.environ, variables))
+    namespace["smtp_server"] = stack.enter_context(SmtpServer())
 
 
 def open_page(namespace: dict[str, Any]) -> None:
-    """
-    Give a page a home and a folder of its own, and a mail server on loopback.
-
-    The home has the email profile `plant-alerts` unless the page makes it: pages
-    under tutorial/ do.
-    """
+    """As above, and the home has the email profile `plant-alerts`."""
     from email_profiles_plugin import EmailProfiles
-    from email_profiles_plugin.testing import SmtpServer
 
-    stack = namespace["_page"] = ExitStack()
-    folder = Path(stack.enter_context(TemporaryDirectory()))
-    server = namespace["smtp_server"] = stack.enter_context(SmtpServer())
-    variables = {"EMAIL_PROFILES_HOME": str(folder / "home"), "HOME": str(folder)}
-    stack.enter_context(patch.dict(os.environ, variables))
-    namespace["_folder"], namespace["_port"] = folder, str(server.port)
-    smtp = {"hostname": "127.0.0.1", "port": server.port}
+    open_empty_page(namespace)
+    document = {
+        "name": "plant-alerts",
+        "smtp": {"hostname": "127.0.0.1", "port": namespace["smtp_server"].port},
+        "auth": {"mode": "basic"},
+    }
     with EmailProfiles.open(deliver=False) as profiles:
-        profiles.profiles.apply({**PROFILE, "smtp": smtp}, actor="conftest")
+        profiles.profiles.apply(document, actor="conftest")
 
 
 def close_page(namespace: dict[str, Any]) -> None:
-    namespace["_page"].close()
+    namespace["page"].close()
 
 
 def run_shell(example: Example) -> None:
     """Run a block as a person would paste it; every command has to succeed."""
-    namespace = example.namespace
-    scripts = sysconfig.get_path("scripts")
+    port = str(example.namespace["smtp_server"].port)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", example.parsed.replace(PORT, namespace["_port"])],
-        cwd=namespace["_folder"],
-        env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},
+        ["bash", "-euo", "pipefail", "-c", example.parsed.replace(PORT, port)],
+        cwd=example.namespace["folder"],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    namespace["_output"] = done.stdout.replace(namespace["_port"], PORT)
+    assert done.returncode == 0, done.stdout
+    example.namespace["printed"] = done.stdout.replace(port, PORT)
 
 
 def compare_output(example: Example) -> None:
-    """What a page shows under a shell block is what it prints; `...` is anything."""
-    if "_output" not in example.namespace:
-        return
-    printed = example.namespace.pop("_output")
-    shown = example.parsed
-    flags = ELLIPSIS | NORMALIZE_WHITESPACE
-    assert OutputChecker().check_output(shown, printed, flags), printed
+    """The `text` under a shell block is what it prints; `...` stands for anything."""
+    printed = example.namespace.pop("printed", None)
+    if printed is not None:
+        flags = ELLIPSIS | NORMALIZE_WHITESPACE
+        assert OutputChecker().check_output(example.parsed, printed, flags), printed
+
+
+PARSERS = [
+    SkipParser(),
+    PythonCodeBlockParser(),
+    CodeBlockParser(language="bash", evaluator=run_shell),
+    CodeBlockParser(language="text", evaluator=compare_output),
+]
+
+pytest_collect_file = (
+    Sybil(
+        PARSERS,
+        patterns=["README.md", "docs/**/*.md"],
+        excludes=["docs/tutorial/*.md"],
+        setup=open_page,
+        teardown=close_page,
+    )
+    + Sybil(
+        PARSERS,
+        pattern="docs/tutorial/*.md",
+        setup=open_empty_page,
+        teardown=close_page,
+    )
+).pytest()

@@ -122,11 +122,6 @@ class Assembly:
             raise NotFound("email profile", name)
         return found
 
-    def submitter(self, pool: Pool) -> Submitter:
-        """What hands messages over, on connections of *pool*."""
-        resolver = self.resolver
-        return Submitter(pool, resolver.authenticator, resolver.stamp, _print_debug)
-
     def _outbox(self) -> Outbox:
         announce = self.announcer.announce
         worker = Worker(self.database, self.clock, self.chance, self.settings.lease_s)
@@ -148,7 +143,12 @@ class Assembly:
             clock=self.clock,
             worker=worker,
             record=record,
-            submitter=self.submitter(self.pool),
+            submitter=Submitter(
+                self.pool,
+                self.resolver.authenticator,
+                self.resolver.stamp,
+                _print_debug,
+            ),
             profile=self.resolver.profile,
             pace=self.settings.pace,
         )
@@ -206,7 +206,8 @@ class Assembly:
         self.clients = Documents(**common(client))
         self.profiles = ProfileDocuments(
             **common(profile),
-            submitter=self.submitter,
+            build=self.resolver.build,
+            debug=_print_debug,
             resolve=self.known,
             schemas=self.resolver.schemas,
         )

@@ -54,6 +54,11 @@ def profile_kind(
         health.forget(connection, stored.id)
         tokens.forget(connection, stored.id)
 
+    def touched(connection: Connection, stored: Stored, moved: bool) -> None:
+        health.resume(connection, stored.id)
+        if moved:
+            tokens.drop(connection, stored.id)  # it does not follow to another place
+
     return Kind(
         name=PROFILE,
         title="email profile",
@@ -63,14 +68,14 @@ def profile_kind(
         moved=rules.changed_place,
         check=check,
         gone=gone,
-        touched=lambda connection, stored: health.resume(connection, stored.id),
+        touched=touched,
     )
 
 
 def client_kind() -> Kind:
     """OAuth2 clients: shared by profiles, so that a change concerns those too."""
 
-    def touched(connection: Connection, stored: Stored) -> None:
+    def touched(connection: Connection, stored: Stored, moved: bool) -> None:
         for user in documents.referrers(connection, stored.id):
             health.resume(connection, user.id)
 

@@ -35,7 +35,7 @@ class Kind:
 
     *moved* tells in what two documents differ as to where their secrets would go;
     *check* is what neither a schema nor a rule can say; *gone* and *touched* are what
-    else happens, in the same transaction, when one is deleted or stored.
+    else happens, in the same transaction, when one is deleted, or stored (and moved).
     """
 
     name: str
@@ -46,7 +46,7 @@ class Kind:
     moved: Moved
     check: Callable[[Body, str], Iterable[Problem]]
     gone: Callable[[Connection, Stored, bool], None]
-    touched: Callable[[Connection, Stored], None]
+    touched: Callable[[Connection, Stored, bool], None]
 
 
 @frozen(kw_only=True)
@@ -229,12 +229,13 @@ class Documents:
             )
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
+        moved = old is not None and bool(self.kind.moved(old.body, body))
         detail = {"revision": stored.revision, "changed": _differing(old, body)}
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
             documents.refer(connection, id, self._targets(connection, body))
-            self.kind.touched(connection, stored)
+            self.kind.touched(connection, stored, moved)
             action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
 

@@ -100,11 +100,14 @@ class Resolver:
             kept = self._authenticators.get(profile.id)
             if kept is not None and kept[0] == stamp:
                 return kept[1]
-        provider = self.providers()[profile.mode]
-        made = provider.build(profile, self.services(profile))
+        made = self.build(profile)
         with self._guard:
             self._authenticators[profile.id] = (stamp, made)
         return made
+
+    def build(self, profile: Profile) -> Authenticator:
+        """A new authenticator, which nobody else uses."""
+        return self.providers()[profile.mode].build(profile, self.services(profile))
 
     def stamp(self, profile: Profile) -> Hashable:
         """Changes with the profile, and with each document that it refers to."""

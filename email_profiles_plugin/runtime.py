@@ -28,6 +28,8 @@ from .plugins import Plugins
 from .profiles import Documents
 from .secrets import Keyring
 from .smtp.pool import Pool
+from .store import audit
+from .store.audit import Entry
 from .store.database import Database
 from .tokens import TokenKeeper
 from .trial import ProfileDocuments
@@ -175,6 +177,11 @@ class EmailProfiles:
         What can't be sent within *timeout* seconds is cancelled, or raises Unknown.
         """
         return self.outbox.deliver(request, timeout)
+
+    def trail(self, *, subject_id: str | None = None, limit: int = 100) -> list[Entry]:
+        """Who changed what, the newest first; of one document or message if named."""
+        with self._database.read() as connection:
+            return audit.entries(connection, subject_id=subject_id, limit=limit)
 
     def rotate_key(self) -> int:
         """Seal every secret with a new key; in how many documents. Then `retire`."""

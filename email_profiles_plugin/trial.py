@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from email_profiles_hookspecs import Profile, Reply, SendRequest
+from email_profiles_hookspecs import Authenticator, Profile, Reply, SendRequest
 from email_profiles_hookspecs.errors import EmailProfilesError
 
 from .documents import profile_from_document
@@ -52,7 +52,8 @@ class TrialReport:
 class ProfileDocuments(Documents):
     """The email profiles; with `test`, which the page behind *More, test* has."""
 
-    submitter: Callable[[Pool], Submitter]
+    build: Callable[[Profile], Authenticator]
+    debug: Callable[[str], None]
     resolve: Callable[[str], Profile]
     schemas: Callable[[], Mapping[str, Schema]]
 
@@ -70,9 +71,10 @@ class ProfileDocuments(Documents):
             profile, saved = self.resolve(target), True
         else:
             body, old, id, _ = self.prepare(target, target.get("name"))
-            revision = old.revision + 1 if old is not None else 1
+            if old is not None and self.kind.moved(old.body, body):
+                id = self.chance.unique()  # nor does a token go to another place
             profile = profile_from_document(
-                body, id=id, revision=revision, schemas=self.schemas()
+                body, id=id, revision=0, schemas=self.schemas()
             )
             saved = False
         return self._try(profile, request, saved)
@@ -89,8 +91,11 @@ class ProfileDocuments(Documents):
         )
         session: list[str] = []
         pool = Pool()
-        submitter = self.submitter(pool)
         try:
+            authenticator = self.build(profile)
+            submitter = Submitter(
+                pool, lambda _: authenticator, lambda _: None, self.debug
+            )
             credential = submitter.credential(profile)
             submission = submitter.submit(profile, credential, mail, session.append)
         except EmailProfilesError as error:

@@ -105,6 +105,7 @@ class Database:
 
     def backup(self, path: Path) -> None:
         """Write a whole copy of a SQLite database, while others go on."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with translated(str(path)), self.engine.connect() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None
