@@ -1,4 +1,4 @@
-"""The examples in README.md and docs/ are tests: run in order, page by page."""
+"""Tests of the checkout; the examples in README.md and docs/ are tests, in order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
@@ -22,6 +23,14 @@ COMMAND = """\
 #!/bin/sh
 exec "{python}" -c 'from email_profiles_plugin.cli import main; main()' "$@"
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The fixtures for authors of plugins are ours too, installed or not."""
+    if not config.pluginmanager.has_plugin("email_profiles"):
+        from email_profiles_plugin.testing import pytest_plugin
+
+        config.pluginmanager.register(pytest_plugin, "email_profiles")
 
 
 def open_empty_page(namespace: dict[str, Any]) -> None:

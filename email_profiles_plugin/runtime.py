@@ -15,6 +15,7 @@ from attrs import define, field
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Outcome, Profile, Receipt, SendRequest
+from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
@@ -28,9 +29,10 @@ from .plugins import Plugins
 from .profiles import Documents
 from .secrets import Keyring
 from .smtp.pool import Pool
-from .store import audit
+from .store import audit, health
 from .store.audit import Entry
 from .store.database import Database
+from .store.health import Health
 from .tokens import TokenKeeper
 from .trial import ProfileDocuments
 
@@ -177,6 +179,14 @@ class EmailProfiles:
         What can't be sent within *timeout* seconds is cancelled, or raises Unknown.
         """
         return self.outbox.deliver(request, timeout)
+
+    def health(self, name: str) -> Health:
+        """How a profile fares: pause and reason, last success, last failure."""
+        profile = self.resolve(name)
+        if profile is None:
+            raise NotFound("email profile", name)
+        with self._database.read() as connection:
+            return health.read(connection, profile.id)
 
     def trail(self, *, subject_id: str | None = None, limit: int = 100) -> list[Entry]:
         """Who changed what, the newest first; of one document or message if named."""

@@ -1,0 +1,55 @@
+"""`email-profiles key` and `backup`: what an installation must not lose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import output
+from .commands import Command, Group
+from .failures import Failure
+from .opening import opens
+
+if TYPE_CHECKING:
+    from ..runtime import EmailProfiles
+
+
+@click.group(cls=Group)
+def key() -> None:
+    """The key that seals the stored secrets."""
+
+
+@key.command(examples=["{}"])
+@opens
+def rotate(facade: EmailProfiles) -> None:
+    """Seal every secret with a new key; the old one still opens until `retire`."""
+    count = facade.rotate_key()
+    output.say(f"sealed anew in {_many(count, 'document')}; `key retire` drops old keys")
+
+
+@key.command(examples=["{}"])
+@opens
+def retire(facade: EmailProfiles) -> None:
+    """
+    Drop all keys but the newest.
+
+    A backup from before `rotate` can't be read without the old key.
+    """
+    output.say(f"dropped {_many(facade.keyring.retire(), 'old key')}")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+@click.command(cls=Command, examples=["{} /backup/email_profiles.db"])
+@click.argument("path", type=click.Path(path_type=Path))
+@opens
+def backup(facade: EmailProfiles, path: Path) -> None:
+    """Copy the database to PATH, while others go on; the key is another file."""
+    if path.exists():
+        raise Failure(f"{path} is there already", "name a new file")
+    facade.backup(path)
+    output.say(f"{path}: written; without the key {facade.keyring.path} no secret opens")

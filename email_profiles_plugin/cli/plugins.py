@@ -1,0 +1,98 @@
+"""`email-profiles plugins` and `schema`: what is loaded, and what it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import output
+from .commands import AS_JSON, Command
+from .failures import Failure
+from .opening import opens
+
+if TYPE_CHECKING:
+    from ..runtime import EmailProfiles
+
+
+@click.command(cls=Command, examples=["{}", "{} --json"])
+@AS_JSON
+@opens
+def plugins(facade: EmailProfiles, as_json: bool) -> None:
+    """List the plugins that are in use, and those that were left out, and why."""
+    entries = _entries(facade)
+    if as_json:
+        output.print_json(entries)
+        return
+    output.table(
+        ("PLUGIN", "SOURCE", "MODES", "HOOKS", "LEFT OUT BECAUSE"),
+        [
+            (one["name"], one["source"], one["modes"], one["hooks"], one["error"])
+            for one in entries
+        ],
+    )
+
+
+def _entries(facade: EmailProfiles) -> list[dict[str, Any]]:
+    loaded = [
+        {
+            "name": one.name,
+            "source": one.source,
+            "modes": list(one.modes),
+            "hooks": list(one.hooks),
+            "error": "",
+        }
+        for one in facade.plugins.loaded
+    ]
+    failed = [
+        {
+            "name": one.plugin,
+            "source": "",
+            "modes": [],
+            "hooks": [],
+            "error": one.reason,
+        }
+        for one in facade.plugins.failures
+    ]
+    return loaded + failed
+
+
+@click.command(
+    cls=Command,
+    examples=["{}", "{} basic > basic.schema.json", "{} oauth2_client"],
+)
+@click.argument("mode", required=False)
+@AS_JSON
+@opens
+def schema(facade: EmailProfiles, mode: str | None, as_json: bool) -> None:
+    """
+    Print the JSON Schema of an email profile of MODE; without it, list the modes.
+
+    MODE may also be `oauth2_client` or `send_request`.
+    """
+    providers = facade.plugins.providers
+    if mode is not None:
+        output.print_json(_schema(facade, mode))
+        return
+    modes = [(name, provider.title) for name, provider in sorted(providers.items())]
+    if as_json:
+        output.print_json([{"mode": name, "title": title} for name, title in modes])
+        return
+    output.table(("MODE", "TITLE"), modes)
+
+
+def _schema(facade: EmailProfiles, name: str) -> dict[str, Any]:
+    import email_profiles_schemas
+
+    from ..documents import client_schema, compose_profile_schema, request_schema
+
+    provider = facade.plugins.providers.get(name)
+    if provider is not None:
+        return compose_profile_schema(name, provider.schema, provider.title)
+    if name == "oauth2_client":
+        secret = email_profiles_schemas.load("secret")
+        return {**client_schema(), "$defs": {"secret": secret}}
+    if name == "send_request":
+        return dict(request_schema())
+    known = [*sorted(facade.plugins.providers), "oauth2_client", "send_request"]
+    raise Failure(f"there is no mode {name!r}", f"choose one of {', '.join(known)}")

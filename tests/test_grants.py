@@ -1,0 +1,250 @@
+"""A token endpoint's answers: good ones, refusals, and what is none of both."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from email_profiles_hookspecs import HttpReply, Token
+from email_profiles_hookspecs.errors import GrantRefused, HttpError
+from email_profiles_plugin import masking
+from email_profiles_plugin.oauth.grants import LONGEST_S, parse
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+CANARY = "short&s3cret"
+
+
+def reply(body: Any, status: int = 200) -> HttpReply:
+    octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpReply(status=status, headers={}, body=octets)
+
+
+def refused(body: Any, status: int = 400, sent: tuple[str, ...] = ()) -> Exception:
+    """What *body* is refused with; nothing secret may be in it."""
+    with pytest.raises((GrantRefused, HttpError)) as caught:
+        parse(reply(body, status), NOW, sent)
+    error = caught.value
+    assert CANARY not in "".join(traceback.format_exception(error)) + repr(error)
+    assert str(error) == str(pickle.loads(pickle.dumps(error)))
+    return error
+
+
+def test_token() -> None:
+    """Access token, expiry, refresh token and scope are taken over."""
+    token = parse(
+        reply(
+            {
+                "access_token": "abc",
+                "token_type": "Bearer",
+                "expires_in": 3600,
+                "refresh_token": "def",
+                "scope": "a b",
+            }
+        ),
+        NOW,
+    )
+
+    expected = Token(
+        access_token="abc",
+        expires_at=NOW + timedelta(hours=1),
+        refresh_token="def",
+        scope="a b",
+    )
+    assert expected == token
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (5, 5),
+        ("5", 5),
+        (5.9, 5),
+        (0, 0),
+        (-5, 0),
+        (10**30, LONGEST_S),
+        (float("inf"), LONGEST_S),
+        (None, None),
+        ("soon", None),
+        ("", None),
+        (True, None),
+        ([5], None),
+        (float("nan"), None),
+    ],
+)
+def test_lifetimes(said: object, seconds: int | None) -> None:
+    """A lifetime may be text; what is no number is taken for not said."""
+    token = parse(reply({"access_token": "abc", "expires_in": said}), NOW)
+
+    expected = None if seconds is None else NOW + timedelta(seconds=seconds)
+    assert expected == token.expires_at
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"expires_at": "junk"},
+        {"scope": None},
+        {"refresh_token": None},
+        {"refresh_token": ""},
+        {"token_type": None},
+        {"error": ""},
+    ],
+)
+def test_odd_but_usable(more: dict[str, Any]) -> None:
+    """What is missing, null or beside the point does no harm."""
+    assert Token(access_token="abc") == parse(
+        reply({"access_token": "abc", **more}), NOW
+    )
+
+
+def test_other_scopes_are_no_error() -> None:
+    """A server may grant other scopes than were asked for, also as a list."""
+    assert (
+        "x y" == parse(reply({"access_token": "abc", "scope": ["x", "y"]}), NOW).scope
+    )
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 503])
+def test_refusal(status: int) -> None:
+    """An error code is a GrantRefused with a remedy, whatever the status."""
+    error = refused({"error": "invalid_client", "error_description": "No."}, status)
+
+    assert isinstance(error, GrantRefused)
+    assert "invalid_client" == error.error
+    assert "the authorization server refused: invalid_client (No.)" == error.message
+    assert "secret" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Bad gateway</html>",
+        b"",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b"[" * 9999,
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_no_json_object(body: bytes, status: int) -> None:
+    """Anything but a JSON object is told by status and first words."""
+    error = refused(body, status)
+
+    assert isinstance(error, HttpError)
+    assert f"answered {status} with no JSON object" in error.message
+    assert (b"html" in body) == ("<html>Bad gateway</html>" in error.message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"access_token": None},
+        {"access_token": ""},
+        {"access_token": 7},
+        {"access_token": "a\u0001auth=Bearer b"},
+        {"access_token": "ü"},
+        {"access_token": "abc", "scope": 7.5},
+    ],
+)
+def test_no_token(body: dict[str, Any]) -> None:
+    """200 without a usable token is an HttpError, or a token; never another error."""
+    try:
+        assert "abc" == parse(reply(body), NOW).access_token
+    except HttpError as error:
+        assert "answered 200" in error.message  # noqa: PT017
+
+
+def test_redirect() -> None:
+    """A redirect is told as such."""
+    error = refused(b"", 302)
+
+    assert "redirects are not followed" in str(error)
+
+
+def test_error_status_without_a_reason() -> None:
+    """A token that comes with an error status is not used."""
+    assert "answered 500" in str(refused({"access_token": "abc"}, 500))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"error": "invalid_client", "error_description": f"{CANARY} is wrong"}, 400),
+        ({"error": CANARY}, 400),
+        ({"error": [CANARY], "error_description": {"it": CANARY}}, 400),
+        (f"<p>you sent {CANARY}".encode(), 500),
+        (f"<p>you sent {CANARY.replace('&', '&amp;')}".encode(), 500),
+        ({"message": CANARY}, 500),
+    ],
+)
+def test_what_was_sent_is_masked(body: Any, status: int) -> None:
+    """A server that quotes what it was sent does not bring it into an error."""
+    sent = masking.spellings([("client_secret", CANARY)], [])
+
+    error = refused(body, status, sent)
+
+    assert "s3cret" not in str(error)
+    assert "***" in str(error)
+
+
+def test_token_in_a_refused_answer_is_masked() -> None:
+    """What looks like a token is not quoted, though we never sent it."""
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJncCJ9.c2lnbmF0dXJl"
+
+    error = refused(f"<p>Bearer {token}</p>".encode(), 500)
+
+    assert "eyJ" not in str(error)
+    assert "Bearer ***" in str(error)
+
+
+def test_quotes_are_short_and_printable() -> None:
+    """Neither a flood nor terminal controls come through."""
+    error = refused({"error": "no", "error_description": "\x1b[2J\n" + "word " * 9999})
+
+    assert str(error).isprintable()
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AADSTS7000215: Invalid client secret provided.",
+        "Trace ID: 1b3e7d5a-0f00-4c1b-9d7a-2f1e5a0c0d00",
+        "see https://login.example/oauth2/v2.0/errors for it",
+        "internationalization is a long word",
+    ],
+)
+def test_what_helps_is_not_masked(text: str) -> None:
+    """Error numbers, trace ids, addresses and words stay readable."""
+    assert text == masking.mask(text, ())
+
+
+@given(st.text(min_size=4, max_size=40), st.text(max_size=40), st.text(max_size=40))
+def test_sent_never_stays(secret: str, before: str, after: str) -> None:
+    """Wherever a secret of four or more characters stands, it is gone afterwards."""
+    sent = masking.spellings([("password", secret)], [])
+
+    masked = masking.mask(f"{before}{secret}{after}", sent)
+
+    assert secret not in masked.replace("***", "") or secret in before + after
+
+
+def test_harmless_fields_may_be_quoted() -> None:
+    """The grant type is no secret; a header's credential is one without its scheme."""
+    fields = [("grant_type", "client_credentials"), ("Authorization", "Bearer abcdef")]
+
+    sent = masking.spellings(fields, [{"deep": ["canary"]}])
+
+    assert {"abcdef", "Bearer abcdef", "canary"} <= set(sent)
+    assert "client_credentials" not in sent
