@@ -382,19 +382,42 @@ def test_no_more_connections_than_the_limit(
     assert 40 == len(smtp_server.messages)
 
 
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"messages_per_minute": 2}, 2),
+        ({"recipients_per_day": 3}, 10),
+        ({"recipients_per_day": 1}, 0),
+        ({}, 10),
+    ],
+)
 def test_limits_of_the_provider_are_kept(
-    open_profiles: Open, smtp_server: Any, profile_document: Document
+    open_profiles: Open,
+    smtp_server: Any,
+    profile_document: Document,
+    limits: dict[str, int],
+    left: int,
 ) -> None:
-    """So many messages a minute; the rest waits."""
-    profiles = open_profiles(pace=Pace(look_s=0.05))
-    document = profile_document(smtp_server, limits={"messages_per_minute": 2})
+    """So many messages a minute, so many recipients a day; the rest waits."""
+    profiles = open_profiles(deliver=False)
+    document = profile_document(smtp_server)
     profiles.profiles.apply(document, actor="test")
-    ids = [profiles.send(request(text=str(number))).id for number in range(5)]
-    smtp_server.wait_for(2)
-    threading.Event().wait(0.5)
+    profiles.deliver(request(), timeout=10)
+    limits = {
+        **limits,
+        "messages_per_minute": limits.get("messages_per_minute", 99) + 1,
+    }
+    profiles.profiles.apply({**document, "limits": limits}, actor="test")
+    for number in range(10):
+        profiles.send(request(text=str(number)))
+    profile = profiles.resolve("plant")
+    assert profile is not None
+    owner = profiles.outbox.worker.enlist()
 
-    assert 2 == len(smtp_server.messages)
-    assert 3 == sum(profiles.outcome(id) is None for id in ids)
+    claimed = profiles.outbox.record.claim(profile, owner, limit=100)
+    assert left == len(claimed)
+    more = profiles.outbox.record.claim(profile, owner, limit=100)
+    assert [] == more
 
 
 def test_many_recipients_are_split_over_transactions(

@@ -25,7 +25,7 @@ def timing(before: int = 300, default: int = 0) -> Timing:
 
 @given(MOMENTS, LIVES, SECONDS)
 def test_due_within_the_life(obtained_at: float, life: int, before: int) -> None:
-    """A token is due after half its life at the earliest, at its expiry at the latest."""
+    """A token is due between half of its life and its expiry."""
     expiry = obtained_at + life
 
     due = due_at(expiry, obtained_at, timing(before))

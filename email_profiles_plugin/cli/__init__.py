@@ -47,9 +47,7 @@ __all__ = ["main"]
 @click.option("--no-plugins", is_flag=True, help="Safe mode: built-in plugins only.")
 @click.option("--debug", is_flag=True, help="Show the traceback of unexpected errors.")
 @click.version_option(package_name="email-profiles-plugin")
-def main(
-    home: str | None, database: str | None, no_plugins: bool, debug: bool
-) -> None:
+def main(home: str | None, database: str | None, no_plugins: bool, debug: bool) -> None:
     """
     Email profiles: named settings by which automation hosts send mail.
 

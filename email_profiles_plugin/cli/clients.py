@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def client() -> None:
-    """OAuth2 clients: registrations at authorization servers, shared by profiles."""
+    """OAuth2 clients: registrations that profiles share."""
 
 
 @client.command("list", examples=["{}", "{} --json"])

@@ -183,7 +183,7 @@ def _perform(exhibit: Exhibit, stage: Stage, session: bool) -> None:
     _heading("The host resolves the profile, and sends by it")
     hook = stage.manager.hook
     profile = hook.email_profiles_resolve(name=applied.stored.name)
-    output.say(f"resolved: {profile.name} ({profile.mode}), revision {profile.revision}")
+    output.say(f"resolved: {profile.name}, mode {profile.mode}")
     receipt = hook.email_profiles_send(request=_request(profile.name))
     output.say(f"queued: {receipt.message_id}")
     outcome = stage.observer.outcome()
@@ -196,8 +196,7 @@ def _perform(exhibit: Exhibit, stage: Stage, session: bool) -> None:
     if session:
         _heading("The session, redacted")
         for attempt in stage.facade.outbox.show(receipt.id).history:
-            for line in attempt.transcript.splitlines():
-                output.say(line)
+            output.session([attempt.transcript])
     if outcome.state != "accepted":
         raise Failure(f"the message was not accepted: {outcome.state}", outcome.error)
 
@@ -208,8 +207,9 @@ def _heading(text: str) -> None:
 
 def _print_received(delivered: Delivered) -> None:
     print_message(delivered.message)
-    how = "TLS" if delivered.tls else "a connection in clear"
-    output.say(f"Received    over {how}, from {delivered.identity or 'nobody'}")
+    how = "over TLS" if delivered.tls else "in clear"
+    who = delivered.identity or "nobody"
+    output.properties([("Received", f"{how}; signed in: {who}")])
 
 
 def _print_outcome(outcome: Outcome) -> None:

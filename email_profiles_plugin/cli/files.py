@@ -51,16 +51,33 @@ def read_documents(paths: Sequence[str]) -> list[Given]:
 def _json(path: str) -> object:
     text = _decoded(_read(path, MOST_JSON), path)
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise Failure(
             f"{_name(path)}: not JSON at line {error.lineno}, column {error.colno}: "
             f"{error.msg}"
         ) from None
+    except _Twice as error:
+        raise Failure(
+            f"{_name(path)}: the name {error} stands twice in one object"
+        ) from None
     except (ValueError, RecursionError):
         raise Failure(
             f"{_name(path)}: not JSON: a number that there is not, or nested too deeply"
         ) from None
+
+
+class _Twice(Exception):
+    """Of two properties with one name, only one could be meant."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Twice(repr(name[:40]))
+        found[name] = value
+    return found
 
 
 def _no_number(name: str) -> object:

@@ -26,7 +26,8 @@ def key() -> None:
 def rotate(facade: EmailProfiles) -> None:
     """Seal every secret with a new key; the old one still opens until `retire`."""
     count = facade.rotate_key()
-    output.say(f"sealed anew in {_many(count, 'document')}; `key retire` drops old keys")
+    done = f"sealed the secrets of {_many(count, 'document')} with a new key"
+    output.say(f"{done}; `key retire` drops the old ones")
 
 
 @key.command(examples=["{}"])
@@ -48,8 +49,12 @@ def _many(count: int, noun: str) -> str:
 @click.argument("path", type=click.Path(path_type=Path))
 @opens
 def backup(facade: EmailProfiles, path: Path) -> None:
-    """Copy the database to PATH, while others go on; the key is another file."""
+    """
+    Copy the database to PATH, while it is in use.
+
+    The key is another file: without it no secret in the copy opens.
+    """
     if path.exists():
         raise Failure(f"{path} is there already", "name a new file")
     facade.backup(path)
-    output.say(f"{path}: written; without the key {facade.keyring.path} no secret opens")
+    output.say(f"{path}: written; keep the key too: {facade.keyring.path}")

@@ -31,15 +31,12 @@ SHORT = 12
 """Digits of an id that are shown on a terminal; any unique start of one will do."""
 
 
-class _State(click.Choice[str]):
+def _state(value: str) -> str:
     """A state, written with a space or a hyphen."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """The state as the outbox has it."""
-        converted: str = super().convert(value.replace("-", " "), param, ctx)
-        return converted
+    state = value.replace("-", " ")
+    if state not in STATES:
+        raise click.BadParameter(f"{value!r} is none of {', '.join(STATES)}")
+    return state
 
 
 @click.group(cls=Group)
@@ -51,7 +48,7 @@ ID = click.argument("id", metavar="ID")
 
 
 @outbox.command("list", examples=["{}", "{} --state unknown", "{} --json --limit 1000"])
-@click.option("--state", type=_State(STATES), help="Only these.")
+@click.option("--state", type=_state, metavar="STATE", help="Only these.")
 @click.option("--profile", metavar="NAME", help="Only what goes by this profile.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @AS_JSON
@@ -133,8 +130,7 @@ def show(facade: EmailProfiles, id: str, transcript: bool, as_json: bool) -> Non
     for one in entry.history:
         click.echo()
         output.properties(_attempt(one))
-        for line in one.transcript.splitlines() if transcript else ():
-            output.say(f"  {line}")
+        output.session([one.transcript] if transcript else ())
 
 
 def _properties(entry: MessageEntry) -> list[tuple[str, object]]:
@@ -243,7 +239,9 @@ def settle(
         "not sent": not_sent,
         "retry": retry,
     }
-    chosen = [decision for decision, wanted in choices.items() if wanted]
+    chosen: list[Decision] = [
+        decision for decision, wanted in choices.items() if wanted
+    ]
     if len(chosen) != 1:
         raise click.UsageError("give one of --accepted, --not-sent and --retry")
     entry = facade.outbox.show(id)

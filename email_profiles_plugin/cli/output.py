@@ -34,6 +34,13 @@ def say(line: str) -> None:
     click.echo(clean(line))
 
 
+def session(parts: Iterable[str]) -> None:
+    """What was said to a server, line by line, indented."""
+    for part in parts:
+        for line in part.splitlines():
+            say(f"  {line}")
+
+
 def warn(line: str) -> None:
     """One line on standard error: nothing failed, but it should be known."""
     click.echo(f"warning: {clean(line)}", err=True)

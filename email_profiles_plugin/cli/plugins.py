@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @AS_JSON
 @opens
 def plugins(facade: EmailProfiles, as_json: bool) -> None:
-    """List the plugins that are in use, and those that were left out, and why."""
+    """List the plugins in use, and those left out, with the reason."""
     entries = _entries(facade)
     if as_json:
         output.print_json(entries)
@@ -66,9 +66,10 @@ def _entries(facade: EmailProfiles) -> list[dict[str, Any]]:
 @opens
 def schema(facade: EmailProfiles, mode: str | None, as_json: bool) -> None:
     """
-    Print the JSON Schema of an email profile of MODE; without it, list the modes.
+    Print the JSON Schema of a MODE, or list the modes.
 
-    MODE may also be `oauth2_client` or `send_request`.
+    The schema is that of a whole email profile of this mode. MODE may also be
+    `oauth2_client` or `send_request`.
     """
     providers = facade.plugins.providers
     if mode is not None:

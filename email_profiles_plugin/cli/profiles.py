@@ -175,8 +175,7 @@ def _print(report: TrialReport, request: SendRequest, transcript: bool) -> None:
             ("queue id", report.queue_id),
         ]
     )
-    for line in report.transcript if transcript else ():
-        output.say(f"  {line}")
+    output.session(report.transcript if transcript else ())
 
 
 def _report(report: TrialReport) -> dict[str, object]:

@@ -53,36 +53,21 @@ class Result:
         }
 
 
-class _Time(click.ParamType):
-    """An ISO 8601 time; without a zone it is this machine's."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """An aware time."""
-        try:
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time such as 2026-11-23T08:00+01:00")
+def _time(value: str) -> datetime:
+    """An aware time from ISO 8601; without a zone it is this machine's."""
+    try:
+        return datetime.fromisoformat(value).astimezone()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is not a time such as 2026-11-23T08:00+01:00"
+        ) from None
 
 
-class _Header(click.ParamType):
-    """`Name: value`, as a pair."""
-
-    name = "'NAME: VALUE'"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Name and value."""
-        if isinstance(value, tuple):
-            return value
-        name, colon, content = value.partition(":")
-        if not colon or not name.strip():
-            self.fail(f"{value!r} is not of the form 'Name: value'")
-        return name.strip(), content.strip()
+def _header(value: str) -> tuple[str, str]:
+    name, colon, content = value.partition(":")
+    if not colon or not name.strip():
+        raise click.BadParameter(f"{value!r} is not of the form 'Name: value'")
+    return name.strip(), content.strip()
 
 
 _ADDRESSES: dict[str, Any] = {"multiple": True, "metavar": "ADDR"}
@@ -109,7 +94,13 @@ _ADDRESSES: dict[str, Any] = {"multiple": True, "metavar": "ADDR"}
 @click.option("--text-file", type=files.FILE, help="The body, UTF-8.")
 @click.option("--html-file", type=files.FILE, help="The body as HTML, UTF-8.")
 @click.option("--attach", multiple=True, type=files.FILE, help="Send a file along.")
-@click.option("--header", multiple=True, type=_Header(), help="One more field.")
+@click.option(
+    "--header",
+    multiple=True,
+    type=_header,
+    metavar="'NAME: VALUE'",
+    help="One more header field.",
+)
 @click.option("--priority", type=click.IntRange(1, 5), default=3, help="1: highest.")
 @click.option(
     "--lane",
@@ -118,7 +109,12 @@ _ADDRESSES: dict[str, Any] = {"multiple": True, "metavar": "ADDR"}
     help="Which messages go first.",
 )
 @click.option("--key", help="With the same key again, nothing is sent twice.")
-@click.option("--not-after", type=_Time(), help="When it is no longer worth sending.")
+@click.option(
+    "--not-after",
+    type=_time,
+    metavar="TIME",
+    help="When it is no longer worth sending.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -132,7 +128,12 @@ _ADDRESSES: dict[str, Any] = {"multiple": True, "metavar": "ADDR"}
 @AS_JSON
 @opens
 def send(
-    facade: EmailProfiles, queue: bool, timeout: float, as_json: bool, **options: Any
+    facade: EmailProfiles,
+    /,
+    queue: bool,
+    timeout: float,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """
     Send a message now, and say what became of it; or queue it.

@@ -27,11 +27,11 @@ class Line:
         self.socket.sendall(octets)
 
     def hear(self) -> bytes:
-        """The next line, without its CRLF; b"" when the client hung up."""
+        """The next line, without its CRLF; EOFError when the client hung up."""
         while b"\n" not in self._buffer:
             octets = self.socket.recv(65536)
             if not octets:
-                return b""
+                raise EOFError
             self._buffer += octets
         line, _, rest = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(rest)
@@ -40,7 +40,7 @@ class Line:
 
     def hear_content(self) -> None:
         """All lines up to the final dot."""
-        while self.hear() not in (b".", b""):
+        while self.hear() != b".":
             pass
 
     def greet(self, *extensions: str) -> None:
@@ -133,7 +133,7 @@ class ScriptedServer:
 
     def _serve(self, line: Line) -> None:
         try:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, EOFError):
                 self.script(line)
         finally:
             line.socket.close()

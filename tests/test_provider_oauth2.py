@@ -1,0 +1,607 @@
+"""Mode oauth2: what it asks authorization servers, live ones and scripted ones."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field, frozen
+
+from email_profiles_hookspecs import (
+    AuthProvider,
+    Grantable,
+    HttpReply,
+    Manageable,
+    OAuth2Client,
+    Profile,
+    Reply,
+    SecretRef,
+    SmtpSettings,
+    TokenStatus,
+)
+from email_profiles_hookspecs.errors import (
+    EmailProfilesError,
+    GrantRefused,
+    HttpError,
+    NeedsGrant,
+    NotFound,
+    TokenError,
+)
+from email_profiles_hookspecs.services import Clients, Clock, Http, Tokens
+from email_profiles_plugin import plugins
+from email_profiles_plugin.clock import SystemClock
+from email_profiles_plugin.http import HttpClient
+from email_profiles_plugin.providers import oauth2
+from email_profiles_plugin.secrets import Keyring, SecretReader
+from email_profiles_plugin.store.database import Database
+from email_profiles_plugin.testing import AuthorizationServer
+from email_profiles_plugin.tokens import TokenKeeper
+
+SECRET = "canary+s3cret/% &="
+REFUSED = Reply(code=535, text="no")
+TOKEN = {"access_token": "canary-token", "expires_in": 3600, "token_type": "Bearer"}
+ENDPOINT = "https://login.example/token"
+
+
+@frozen
+class Asked:
+    """One request, as the scripted server saw it."""
+
+    method: str
+    url: str
+    form: Mapping[str, str]
+    auth: tuple[str, str] | None
+    deadline: float
+
+
+@define
+class Script:
+    """Answers by URL; 404 where nothing is scripted."""
+
+    answers: dict[str, tuple[int, Any]]
+    asked: list[Asked] = field(factory=list)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
+        auth: tuple[str, str] | None = None,
+        ca_file: str | None = None,
+        deadline: float,
+    ) -> HttpReply:
+        self.asked.append(Asked(method, url, dict(form or {}), auth, deadline))
+        status, body = self.answers.get(url, (404, {}))
+        if status == 0:
+            raise HttpError("no connection")
+        return HttpReply(status=status, headers={}, body=encoded(body))
+
+
+def encoded(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@frozen
+class OneClient:
+    """The only client there is; None: there is none."""
+
+    client: OAuth2Client | None
+
+    def get(self, name: str) -> OAuth2Client:
+        if self.client is None:
+            raise NotFound("OAuth2 client", name)
+        return self.client
+
+
+@frozen(kw_only=True)
+class PlainServices:
+    clock: Clock
+    http: Http
+    secrets: SecretReader
+    clients: Clients
+    tokens: Tokens
+    logger: logging.Logger
+
+
+Build = Callable[..., oauth2.OAuth2]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    """Authenticators of one profile; options of its auth block, its client, its HTTP."""
+    database = Database.open(f"sqlite:///{tmp_path / 'store.db'}")
+    keyring = Keyring(tmp_path / "key")
+    clock = SystemClock()
+    keeper = TokenKeeper(database, keyring, clock, spawn=lambda run: run())
+
+    def make(client: OAuth2Client | None, http: Http, **auth: Any) -> oauth2.OAuth2:
+        services = PlainServices(
+            clock=clock,
+            http=http,
+            secrets=SecretReader(keyring),
+            clients=OneClient(client),
+            tokens=keeper.of("p1", "f1"),
+            logger=logging.getLogger("test"),
+        )
+        built = provider().build(profile(**auth), services)
+        assert isinstance(built, oauth2.OAuth2)
+        return built
+
+    yield make
+    database.close()
+
+
+def provider() -> AuthProvider:
+    (found,) = oauth2.email_profiles_auth_providers()
+    return found
+
+
+def profile(**auth: Any) -> Profile:
+    return Profile(
+        id="p1",
+        revision=1,
+        name="plant",
+        smtp=SmtpSettings(hostname="mail.example", port=587),
+        mode="oauth2",
+        auth={"username": "gateway@plant.example", "client": "plant", **auth},
+    )
+
+
+def client(**changes: Any) -> OAuth2Client:
+    secret = SecretRef(kind="plain", place="c1/client_secret", value=SECRET)
+    made = OAuth2Client(
+        id="c1",
+        revision=1,
+        name="plant",
+        client_id="me:too",
+        client_secret=secret,
+        token_endpoint=ENDPOINT,
+    )
+    return evolve(made, **changes)
+
+
+def live_client(server: AuthorizationServer, **changes: Any) -> OAuth2Client:
+    registered = server.register("a+b c%41&=:/", SECRET)
+    made = client(
+        client_id=registered.client_id,
+        token_endpoint=server.token_endpoint,
+        revocation_endpoint=server.revocation_endpoint,
+        ca_file=str(server.ca_file),
+    )
+    return evolve(made, **changes)
+
+
+def far() -> float:
+    return SystemClock().monotonic() + 60
+
+
+def token_of(authenticator: oauth2.OAuth2) -> str:
+    offer: Any = authenticator.acquire(far()).offers[0]
+    return str(offer.token)
+
+
+def failing(authenticator: oauth2.OAuth2) -> EmailProfilesError:
+    """What acquire raises; nothing secret may be in it."""
+    with pytest.raises(EmailProfilesError) as caught:
+        authenticator.acquire(far())
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert "canary" not in told
+    assert "canary" not in repr(authenticator.status())
+    return caught.value
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_live_client_credentials(
+    build: Build, authorization_server: AuthorizationServer, method: str
+) -> None:
+    """A real authorization server grants a token that it then accepts."""
+    registered = live_client(authorization_server, token_endpoint_auth_method=method)
+    authenticator = build(registered, HttpClient(SystemClock()), scope="mail.send")
+
+    token = token_of(authenticator)
+
+    assert authorization_server.accepts(authorization_server.rules.user, token)
+    assert token == token_of(authenticator)
+    assert 1 == authorization_server.token_requests
+    status = authenticator.status()
+    assert ("valid", "mail.send", 1) == (status.state, status.scope, status.generation)
+    assert status.expires_at is not None
+
+
+def test_live_refusal(build: Build, authorization_server: AuthorizationServer) -> None:
+    """A wrong secret is told as such, and shown nowhere."""
+    wrong = SecretRef(kind="plain", place="c1/client_secret", value="canary-wrong")
+    registered = live_client(authorization_server, client_secret=wrong)
+
+    error = failing(build(registered, HttpClient(SystemClock())))
+
+    assert isinstance(error, GrantRefused)
+    assert "invalid_client" == error.error
+
+
+def test_live_refresh_and_revoke(
+    build: Build, authorization_server: AuthorizationServer
+) -> None:
+    """Refresh brings another token; revoke makes it worthless, and forgets it."""
+    authenticator = build(live_client(authorization_server), HttpClient(SystemClock()))
+    user = authorization_server.rules.user
+    first = token_of(authenticator)
+    assert 2 == authenticator.refresh(far()).generation
+    second = token_of(authenticator)
+
+    authenticator.revoke(far())
+
+    assert first != second
+    assert not authorization_server.accepts(user, second)
+    assert "none" == authenticator.status().state
+
+
+def test_live_discovery(
+    build: Build, authorization_server: AuthorizationServer
+) -> None:
+    """An issuer alone is enough: its metadata has the endpoints."""
+    registered = live_client(
+        authorization_server,
+        token_endpoint=None,
+        revocation_endpoint=None,
+        issuer=authorization_server.issuer,
+    )
+    authenticator = build(registered, HttpClient(SystemClock()))
+    token = token_of(authenticator)
+
+    authenticator.revoke(far())
+
+    user = authorization_server.rules.user
+    assert not authorization_server.accepts(user, token)
+
+
+def test_live_discovery_of_another_issuer(
+    build: Build, authorization_server: AuthorizationServer
+) -> None:
+    """Metadata that names another issuer is not used (RFC 8414, 3.3)."""
+    authorization_server.rules.metadata["issuer"] = "https://evil.example"
+    registered = live_client(
+        authorization_server, token_endpoint=None, issuer=authorization_server.issuer
+    )
+
+    error = failing(build(registered, HttpClient(SystemClock())))
+
+    assert "https://evil.example" in str(error)
+    assert 0 == authorization_server.token_requests
+
+
+@pytest.mark.parametrize(
+    ("method", "auth", "form"),
+    [
+        ("client_secret_basic", ("me:too", SECRET), {}),
+        ("client_secret_post", None, {"client_id": "me:too", "client_secret": SECRET}),
+        ("none", None, {"client_id": "me:too"}),
+    ],
+)
+def test_client_authentication(
+    build: Build, method: str, auth: tuple[str, str] | None, form: dict[str, str]
+) -> None:
+    """The client proves itself as its document says, and in no other way."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+
+    build(client(token_endpoint_auth_method=method), http).acquire(far())
+
+    (asked,) = http.asked
+    assert ("POST", ENDPOINT, auth) == (asked.method, asked.url, asked.auth)
+    assert {"grant_type": "client_credentials", **form} == asked.form
+
+
+def test_scope_and_parameters(build: Build) -> None:
+    """Scope and additional parameters go into the grant's request, and no other."""
+    http = Script(
+        {
+            "https://login.example/.well-known/oauth-authorization-server": (
+                200,
+                {"issuer": "https://login.example", "token_endpoint": ENDPOINT},
+            ),
+            ENDPOINT: (200, TOKEN),
+            "https://login.example/revoke": (200, b""),
+        }
+    )
+    registered = client(
+        token_endpoint=None,
+        issuer="https://login.example",
+        revocation_endpoint="https://login.example/revoke",
+    )
+    authenticator = build(
+        registered,
+        http,
+        scope="a b",
+        client_credentials_token_params={"audience": "mail"},
+        refresh_token_params={"other": "1"},
+        authorization_params={"other": "2"},
+        authorization_code_token_params={"other": "3"},
+    )
+    authenticator.acquire(far())
+    authenticator.revoke(far())
+
+    grant = {"grant_type": "client_credentials", "scope": "a b", "audience": "mail"}
+    revocation = {"token": "canary-token", "token_type_hint": "access_token"}
+    assert [{}, grant, revocation] == [asked.form for asked in http.asked]
+
+
+def test_scope_that_is_not_told(build: Build) -> None:
+    """An answer without a scope grants what was asked for (RFC 6749, 5.1)."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http, scope="a b")
+    authenticator.acquire(far())
+
+    assert "a b" == authenticator.status().scope
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "offered"),
+    [
+        ("automatic", ["XOAUTH2", "OAUTHBEARER"]),
+        ("XOAUTH2", ["XOAUTH2"]),
+        ("OAUTHBEARER", ["OAUTHBEARER"]),
+    ],
+)
+def test_offers(build: Build, mechanism: str, offered: list[str]) -> None:
+    """The token is offered by both mechanisms, or by the one that is named."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+
+    credential = build(client(), http, mechanism=mechanism).acquire(far())
+
+    assert offered == [offer.mechanism for offer in credential.offers]
+    assert ("gateway@plant.example", 1) == (credential.identity, credential.generation)
+    assert "canary" not in repr(credential)
+
+
+def test_oauthbearer_names_the_server(build: Build) -> None:
+    """OAUTHBEARER says which server the token is meant for (RFC 7628, 3.1)."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    credential = build(client(), http, mechanism="OAUTHBEARER").acquire(far())
+
+    said = next(credential.offers[0].respond())
+
+    assert said is not None
+    assert b"\1host=mail.example\1port=587\1auth=Bearer canary-token\1\1" in said
+
+
+def test_rejected_once(build: Build) -> None:
+    """A refused token may be replaced once; the next refusal is not about it."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http)
+    first = authenticator.acquire(far())
+
+    assert authenticator.rejected(first, REFUSED)
+    second = authenticator.acquire(far())
+
+    assert (1, 2) == (first.generation, second.generation)
+    assert 2 == len(http.asked)
+
+
+def test_rejected_after_another_was(build: Build) -> None:
+    """Where a newer token is there already, it is worth a try, and is kept."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http)
+    first = authenticator.acquire(far())
+    authenticator.refresh(far())
+
+    assert authenticator.rejected(first, REFUSED)
+    assert 2 == authenticator.acquire(far()).generation
+
+
+def test_rejected_and_gone(build: Build) -> None:
+    """Where the token was revoked meanwhile, a refusal says nothing new."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http)
+    first = authenticator.acquire(far())
+    authenticator.revoke(far())
+
+    assert not authenticator.rejected(first, REFUSED)
+
+
+def test_interactive_needs_a_grant(build: Build) -> None:
+    """An interactive profile says what it lacks; nothing is asked in its name."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http, interactive=True)
+
+    error = failing(authenticator)
+
+    assert isinstance(error, NeedsGrant)
+    assert "later version" in str(error)
+    assert ("needs grant", ()) == (
+        authenticator.status().state,
+        authenticator.status().actions,
+    )
+    assert [] == http.asked
+
+
+def test_manageable(build: Build) -> None:
+    """It can be managed, and not yet granted by a person."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http)
+
+    assert isinstance(authenticator, Manageable)
+    assert not isinstance(authenticator, Grantable)
+    assert TokenStatus(state="none", actions=("refresh",)) == authenticator.status()
+
+    authenticator.acquire(far())
+
+    assert ("refresh", "revoke") == authenticator.status().actions
+
+
+def test_revoke_without_an_endpoint(build: Build) -> None:
+    """Where there is no revocation endpoint, the token is forgotten here."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+    authenticator = build(client(), http)
+    authenticator.acquire(far())
+
+    authenticator.revoke(far())
+
+    assert "none" == authenticator.status().state
+    assert 1 == len(http.asked)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(401, {"error": "invalid_client"}), (503, b"busy"), (302, b""), (0, b"")],
+)
+def test_failed_revocation_keeps_the_token(
+    build: Build, status: int, body: object
+) -> None:
+    """A token that could not be revoked is not forgotten, or nobody could try again."""
+    revocation = "https://login.example/revoke"
+    http = Script({ENDPOINT: (200, TOKEN), revocation: (status, body)})
+    authenticator = build(client(revocation_endpoint=revocation), http)
+    authenticator.acquire(far())
+
+    with pytest.raises((GrantRefused, HttpError)):
+        authenticator.revoke(far())
+
+    assert "valid" == authenticator.status().state
+    assert "" != authenticator.status().error
+
+
+def test_revocation_of_such_tokens_is_not_known(build: Build) -> None:
+    """A server that does not revoke access tokens (RFC 7009, 2.2.1) is no obstacle."""
+    revocation = "https://login.example/revoke"
+    answer = (400, {"error": "unsupported_token_type"})
+    http = Script({ENDPOINT: (200, TOKEN), revocation: answer})
+    authenticator = build(client(revocation_endpoint=revocation), http)
+    authenticator.acquire(far())
+
+    authenticator.revoke(far())
+
+    assert "none" == authenticator.status().state
+
+
+@pytest.mark.parametrize(
+    ("issuer", "place"),
+    [
+        ("https://a.test", "https://a.test/.well-known/oauth-authorization-server"),
+        ("https://a.test/t", "https://a.test/.well-known/oauth-authorization-server/t"),
+        ("https://a.test/t", "https://a.test/t/.well-known/openid-configuration"),
+        ("https://a.test/", "https://a.test/.well-known/openid-configuration"),
+    ],
+)
+def test_places_of_metadata(build: Build, issuer: str, place: str) -> None:
+    """Metadata is found where RFC 8414 has it, or OpenID Connect."""
+    metadata = {"issuer": issuer, "token_endpoint": ENDPOINT}
+    http = Script({place: (200, metadata), ENDPOINT: (200, TOKEN)})
+
+    build(client(token_endpoint=None, issuer=issuer), http).acquire(far())
+
+    assert [place, ENDPOINT] == [asked.url for asked in http.asked][-2:]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b"<html>",
+        b"[]",
+        {},
+        {"issuer": "https://a.test"},
+        {"issuer": "https://a.test/", "token_endpoint": ENDPOINT},
+        {"issuer": "https://a.test", "token_endpoint": 7},
+    ],
+)
+def test_useless_metadata(build: Build, metadata: object) -> None:
+    """Metadata without what is needed, or of another issuer, is told with a remedy."""
+    place = "https://a.test/.well-known/oauth-authorization-server"
+    http = Script({place: (200, metadata)})
+
+    error = failing(build(client(token_endpoint=None, issuer="https://a.test"), http))
+
+    assert isinstance(error, TokenError)
+    assert "" != error.remedy
+    assert "POST" not in {asked.method for asked in http.asked}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_secret": None},
+        {"token_endpoint_auth_method": "private_key_jwt"},
+        {"token_endpoint": None},
+    ],
+)
+def test_client_that_lacks_something(build: Build, changes: dict[str, Any]) -> None:
+    """What the client lacks is told by its name, with a remedy; nothing is asked."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+
+    error = failing(build(client(**changes), http))
+
+    assert "OAuth2 client 'plant'" in str(error)
+    assert "" != error.remedy
+    assert [] == http.asked
+
+
+def test_client_that_is_gone(build: Build) -> None:
+    """A client that there is not is NotFound."""
+    assert isinstance(failing(build(None, Script({}))), NotFound)
+
+
+def test_request_timeout_of_the_client(build: Build) -> None:
+    """A request may take as long as the client's document says, at most."""
+    http = Script({ENDPOINT: (200, TOKEN)})
+
+    build(client(request_timeout_ms=0), http).acquire(far())
+
+    assert http.asked[0].deadline <= SystemClock().monotonic()
+
+
+def test_default_expiration(build: Build) -> None:
+    """The profile's timing is what the token is kept by."""
+    http = Script({ENDPOINT: (200, {"access_token": "canary"})})
+    authenticator = build(client(), http, default_access_token_expiration_s=600)
+    before = SystemClock().now()
+
+    authenticator.acquire(far())
+
+    expiry = authenticator.status().expires_at
+    assert expiry is not None
+    assert within(expiry, before, 600)
+
+
+def within(moment: datetime, before: datetime, seconds: float) -> bool:
+    later = SystemClock().now()
+    return before <= moment - timedelta(seconds=seconds) <= later
+
+
+def test_check_of_interactive(build: Build) -> None:
+    """A client by which no person can grant access is a problem of the profile."""
+    services = build(client(), Script({})).services
+    check = provider().check
+
+    assert [] == list(check(profile(interactive=False), services))
+    (problem,) = check(profile(interactive=True), services)
+
+    assert "$.auth.interactive" == problem.path
+
+
+@pytest.mark.parametrize(
+    "found", [None, client(issuer="https://a.test"), client(authorization_endpoint="x")]
+)
+def test_nothing_to_check(build: Build, found: OAuth2Client | None) -> None:
+    """A client that is missing is told elsewhere; one with an endpoint is fine."""
+    services = build(found, Script({})).services
+
+    assert [] == list(provider().check(profile(interactive=True), services))
+
+
+def test_provider_is_loadable() -> None:
+    """Its schema passes what the loader asks of any provider."""
+    assert [] == plugins.check_schema(provider())
+    assert ("oauth2", "OAuth2 SMTP") == (provider().mode, provider().title)
+
+
+def test_nothing_secret_shows(build: Build) -> None:
+    """The authenticator's repr holds neither services nor secrets."""
+    assert "canary" not in repr(build(client(), Script({})))
