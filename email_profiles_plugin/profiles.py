@@ -135,7 +135,7 @@ class Documents:
                 old = documents.by_name(connection, self.kind.name, name)
         id = old.id if old is not None else self.chance.unique()
         body, warnings = dict(document), builtins.list[Problem]()
-        if old is not None:
+        if old is not None and _alike(document, old.body):
             body, warnings = self.sealer.keep(document, old.body)
         problems = self.kind.validate(body)
         if not problems:
@@ -306,6 +306,15 @@ class Documents:
                 detail=detail,
             ),
         )
+
+
+def _alike(given: Body, old: Body) -> bool:
+    """The blocks of *old* are blocks in *given* too, so that they can be compared."""
+    return all(
+        isinstance(given.get(name, {}), Mapping)
+        for name, value in old.items()
+        if isinstance(value, Mapping)
+    )
 
 
 def _differing(old: Stored | None, new: Body) -> builtins.list[str]:

@@ -117,7 +117,7 @@ Build = Callable[..., oauth2.OAuth2]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Authenticators of one profile; options of its auth block, its client, its HTTP."""
+    """Authenticators of one profile, by its client, its HTTP and its auth block."""
     database = Database.open(f"sqlite:///{tmp_path / 'store.db'}")
     keyring = Keyring(tmp_path / "key")
     clock = SystemClock()

@@ -50,7 +50,13 @@ ID = click.argument("id", metavar="ID")
 @outbox.command("list", examples=["{}", "{} --state unknown", "{} --json --limit 1000"])
 @click.option("--state", type=_state, metavar="STATE", help="Only these.")
 @click.option("--profile", metavar="NAME", help="Only what goes by this profile.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=100,
+    help="So many at most.",
+    show_default=True,
+)
 @AS_JSON
 @opens
 def list_(

@@ -105,16 +105,17 @@ class Outbox:
         self.heart.start()
         lapses, owner = self.worker.lapses, self.worker.enlist()
         profile = self.resolve(request.profile)
+        credential = None
         if profile is not None and profile.enabled:
-            self.delivery.submitter.credential(profile)
-        receipt, claimed = self.intake.queue_claimed(request, owner)
-        while profile is not None and claimed is not None:
             credential = self.delivery.submitter.credential(profile)
+        receipt, claimed = self.intake.queue_claimed(request, owner)
+        while profile is not None and credential is not None and claimed is not None:
             settlement = self.delivery.attempt(profile, credential, claimed, lapses)
             if settlement is not None and (settlement.pause or not settlement.again):
                 break
             claimed = None
             if settlement is not None:
+                credential = self.delivery.submitter.credential(profile)
                 claimed = self._again(receipt.id, profile, owner, deadline)
         waited = deadline - self.clock.monotonic() if claimed is None else 0
         return self._result(receipt.id, max(waited, 0))

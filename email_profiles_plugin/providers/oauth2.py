@@ -110,8 +110,8 @@ class OAuth2:
         )
         if endpoint is None:
             raise TokenError(
-                f"OAuth2 client {client.name!r} has neither token endpoint nor issuer",
-                "set one of them",
+                f"OAuth2 client {client.name!r} has no token endpoint",
+                "set it, or an issuer whose metadata has one",
             )
         reply = self._post(client, endpoint, form, deadline)
         token = self.services.tokens.parse(reply)

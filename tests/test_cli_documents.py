@@ -1,0 +1,372 @@
+"""The command line's `profile` and `client`: documents in, documents out, no secret."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.cli import main
+from email_profiles_plugin.secrets import SecretReader
+
+Run = Callable[..., Result]
+Write = Callable[..., str]
+
+CANARY = "c4n4ry-s3cr3t"
+PROFILE: dict[str, Any] = {
+    "name": "plant-alerts",
+    "smtp": {"hostname": "mail.plant.example", "port": 587, "use_starttls": True},
+    "auth": {"mode": "basic", "username": "gateway", "password": CANARY},
+}
+CLIENT: dict[str, Any] = {
+    "name": "google",
+    "client_id": "4711",
+    "client_secret": CANARY,
+    "token_endpoint": "https://login.example/token",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line on a home of the test's own; no secret may come out."""
+    for name in ("EMAIL_PROFILES_DATABASE", "EMAIL_PROFILES_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*words: str, input: str | bytes | None = None) -> Result:
+        given = ["--home", str(tmp_path / "home"), "--no-plugins", *words]
+        result = CliRunner().invoke(main, given, input=input, catch_exceptions=False)
+        assert CANARY not in result.output
+        return result
+
+    return command
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write content to a file of that name, as JSON unless it is text; its path."""
+
+    def written(content: object, name: str = "document.json") -> str:
+        path = tmp_path / name
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, "utf-8")
+        return str(path)
+
+    return written
+
+
+def secret(home: Path, name: str = "plant-alerts") -> str:
+    """The password of a profile, as its provider would read it."""
+    with EmailProfiles.open(home, only=(), deliver=False) as opened:
+        profile = opened.resolve(name)
+        assert profile is not None
+        return SecretReader(opened.keyring).read(profile.auth["password"])
+
+
+def test_apply_says_what_it_did(run: Run, write: Write) -> None:
+    """Created, then unchanged, then changed; each with its revision."""
+    path = write(PROFILE)
+    first, again = run("profile", "apply", path), run("profile", "apply", path)
+    changed = run("profile", "apply", write({**PROFILE, "description": "Alarms"}))
+
+    assert (0, "plant-alerts: created (revision 1)\n") == (
+        first.exit_code,
+        first.output,
+    )
+    assert "plant-alerts: unchanged (revision 1)\n" == again.output
+    assert "plant-alerts: changed (revision 2)\n" == changed.output
+
+
+def test_apply_tells_every_mistake_on_a_line(run: Run, write: Write) -> None:
+    """Five mistakes: five lines on stderr, nothing stored, exit code 1."""
+    wrong = {
+        "name": "plant-alerts",
+        "smtp": {"hostname": "", "port": 70000, "use_ssl": "yes", "hostnam": CANARY},
+        "auth": {"mode": "basic", "username": "gateway", "password": 4711},
+    }
+    result = run("profile", "apply", write(wrong))
+
+    assert 1 == result.exit_code
+    assert "" == result.stdout
+    assert ["$.smtp.hostname", "$.smtp.port", "$.smtp.use_ssl", "$.smtp.hostnam"] == [
+        line.split(":")[0] for line in result.stderr.splitlines()[:4]
+    ]
+    assert 5 == len(result.stderr.splitlines())
+    assert "$.smtp.port: 70000 is more than 65535" in result.stderr
+    assert "4711" not in result.output
+    assert [] == json.loads(run("profile", "list", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"name": "a",\n "smtp": {,}}', "line 2, column 11"),
+        ('{"name": "a", "name": "b"}', "the name 'name' stands twice"),
+        ('{"port": NaN}', "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("", "line 1, column 1"),
+    ],
+)
+def test_apply_says_where_json_is_broken(
+    run: Run, write: Write, text: str, said: str
+) -> None:
+    """The file, and line and column where there are any."""
+    path = write(text)
+    result = run("profile", "apply", path)
+
+    assert 1 == result.exit_code
+    assert result.stderr.startswith(f"error: {path}")
+    assert said in result.stderr
+
+
+def test_apply_takes_no_octets_for_text(run: Run, tmp_path: Path) -> None:
+    """A file that is not UTF-8 is refused by name."""
+    path = tmp_path / "latin.json"
+    path.write_bytes(b'{"name": "Beh\xe4lter"}')
+    result = run("profile", "apply", str(path))
+
+    assert f"error: {path} is not UTF-8 text: see its octet 13\n" == result.stderr
+
+
+def test_apply_reads_standard_input(run: Run) -> None:
+    """`-`, and a byte order mark is no mistake."""
+    result = run(
+        "client", "apply", "-", input=b"\xef\xbb\xbf" + json.dumps(CLIENT).encode()
+    )
+
+    assert "google: created (revision 1)\n" == result.stdout
+
+
+def test_apply_stops_at_the_first_mistake(run: Run, write: Write) -> None:
+    """An array is applied in order; what was stored before is named."""
+    bad = {**PROFILE, "name": "second", "smtp": {"hostname": "h", "port": 0}}
+    result = run(
+        "profile", "apply", write([PROFILE, bad, {**PROFILE, "name": "third"}])
+    )
+    names = [one["name"] for one in json.loads(run("profile", "list", "--json").stdout)]
+
+    assert 1 == result.exit_code
+    assert "plant-alerts: created (revision 1)\n" == result.stdout
+    assert "second: $.smtp.port: 0 is less than 1\n" in result.stderr
+    assert "error: stopped at second; stored before: plant-alerts\n" in result.stderr
+    assert ["plant-alerts"] == names
+
+
+def test_broken_json_in_any_file_stores_nothing(run: Run, write: Write) -> None:
+    """All files are read before the first document is stored."""
+    good, bad = write(PROFILE, "good.json"), write("{", "bad.json")
+    result = run("profile", "apply", good, bad)
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert [] == json.loads(run("profile", "list", "--json").stdout)
+
+
+def test_warnings_go_to_standard_error(run: Run, write: Write) -> None:
+    """What is allowed but not meant is told, and is no failure."""
+    document = {**PROFILE, "auth": {"mode": "basic", "username": "gateway"}}
+    result = run("profile", "apply", write(document))
+
+    assert 0 == result.exit_code
+    assert result.stderr.startswith(
+        "warning: plant-alerts: $.auth.password: is not set"
+    )
+
+
+def test_list(run: Run, write: Write) -> None:
+    """In a pipe columns without a frame; as JSON an array."""
+    run("profile", "apply", write(PROFILE))
+    text, found = run("profile", "list"), run("profile", "list", "--json")
+
+    assert [
+        ["NAME", "ENABLED", "MODE", "SERVER", "SECURITY", "REVISION", "DESCRIPTION"],
+        [
+            "plant-alerts",
+            "yes",
+            "basic",
+            "mail.plant.example:587",
+            "STARTTLS",
+            "1",
+            "-",
+        ],
+    ] == [line.split() for line in text.stdout.splitlines()]
+    (entry,) = json.loads(found.stdout)
+    assert 32 == len(entry.pop("id"))
+    assert {
+        "name": "plant-alerts",
+        "description": "",
+        "enabled": True,
+        "mode": "basic",
+        "hostname": "mail.plant.example",
+        "port": 587,
+        "security": "STARTTLS",
+        "revision": 1,
+    } == entry
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (CANARY, "(sealed)"),
+        ({"env": "RELAY"}, "(from the environment variable RELAY)"),
+        ({"file": "/run/relay"}, "(from the file /run/relay)"),
+    ],
+)
+def test_show_says_where_a_secret_comes_from(
+    run: Run, write: Write, given: object, shown: str
+) -> None:
+    """Sealed, from a variable or from a file; in text and in JSON."""
+    auth = {**PROFILE["auth"], "password": given}
+    run("profile", "apply", write({**PROFILE, "auth": auth}))
+    text, found = (
+        run("profile", "show", "plant-alerts"),
+        run("profile", "show", "plant-alerts", "--json"),
+    )
+
+    assert f"auth.password      {shown}\n" in text.stdout
+    assert shown == json.loads(found.stdout)["auth"]["password"]
+
+
+def test_export_is_what_apply_takes(run: Run, write: Write) -> None:
+    """Exported and applied again, nothing has changed; several make an array."""
+    run("profile", "apply", write([PROFILE, {**PROFILE, "name": "other"}]))
+    one = run("profile", "export", "plant-alerts").stdout
+    both = run("profile", "export", "plant-alerts", "other").stdout
+
+    assert (
+        "plant-alerts: unchanged (revision 1)\n"
+        == run("profile", "apply", "-", input=one).output
+    )
+    assert (
+        "plant-alerts: unchanged (revision 1)\nother: unchanged (revision 1)\n"
+        == run("profile", "apply", "-", input=both).output
+    )
+
+
+def test_set_secret_reads_a_line_in_a_pipe(
+    run: Run, write: Write, tmp_path: Path
+) -> None:
+    """The first line, without its end."""
+    run("profile", "apply", write(PROFILE))
+    new = f"{CANARY}-über"
+    result = run(
+        "profile", "set-secret", "plant-alerts", "password", input=f"{new}\r\nmore\n"
+    )
+
+    assert "plant-alerts: password set (revision 2)\n" == result.output
+    assert new == secret(tmp_path / "home")
+
+
+def test_set_secret_asks_twice_on_a_terminal(
+    run: Run, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that differ are asked for again; nothing is shown."""
+    run("profile", "apply", write(PROFILE))
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True)
+    typed = f"{CANARY}-a\n{CANARY}-b\n{CANARY}-c\n{CANARY}-c\n"
+    result = run("profile", "set-secret", "plant-alerts", "password", input=typed)
+
+    assert 0 == result.exit_code
+    assert f"{CANARY}-c" == secret(tmp_path / "home")
+
+
+def test_set_secret_from_a_file(run: Run, write: Write) -> None:
+    """A private key has several lines."""
+    run("client", "apply", write(CLIENT))
+    key = write(f"-----BEGIN\n{CANARY}\n-----END\n", "key.pem")
+    result = run("client", "set-secret", "google", "private_key", "--from-file", key)
+
+    assert "google: private_key set (revision 2)\n" == result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "said"),
+    [
+        (("nobody", "password"), "x\n", "error: there is no email profile 'nobody'"),
+        (("plant-alerts", "smtp.port"), "x\n", "$.smtp.port: 'smtp.port' is no secret"),
+        (("plant-alerts", "password"), "", "error: no secret was given for password"),
+    ],
+)
+def test_set_secret_refuses(
+    run: Run, write: Write, words: tuple[str, str], typed: str, said: str
+) -> None:
+    """An unknown name, a field that is no secret, and nothing."""
+    run("profile", "apply", write(PROFILE))
+    result = run("profile", "set-secret", *words, input=typed)
+
+    assert 1 == result.exit_code
+    assert result.stderr.startswith(said)
+
+
+def test_rename_and_delete(run: Run, write: Write) -> None:
+    """A client that is used can't be deleted; a rename follows into its profile."""
+    run("client", "apply", write(CLIENT))
+    auth = {"mode": "oauth2", "username": "gateway@plant.example", "client": "google"}
+    run("profile", "apply", write({**PROFILE, "auth": auth}))
+    refused = run("client", "delete", "google")
+    renamed = run("client", "rename", "google", "google-2")
+    profile = json.loads(run("profile", "export", "plant-alerts").stdout)
+
+    assert 1 == refused.exit_code
+    assert (
+        "error: OAuth2 client 'google' is used by plant-alerts\n"
+        "remedy: change or delete those first\n" == refused.stderr
+    )
+    assert "google: renamed to google-2 (revision 2)\n" == renamed.output
+    assert "google-2" == profile["auth"]["client"]
+    assert "plant-alerts: deleted\n" == run("profile", "delete", "plant-alerts").output
+    assert "google-2: deleted\n" == run("client", "delete", "google-2").output
+
+
+def test_a_profile_with_waiting_messages_needs_force(run: Run, write: Write) -> None:
+    """Deleted by force, its messages are refused."""
+    run("profile", "apply", write(PROFILE))
+    addresses = ("--from", "a@plant.example", "--to", "b@plant.example")
+    run("send", "--profile", "plant-alerts", *addresses, "--queue")
+    refused = run("profile", "delete", "plant-alerts")
+    forced = run("profile", "delete", "plant-alerts", "--force")
+    (message,) = json.loads(run("outbox", "list", "--json").stdout)
+
+    assert (1, 0) == (refused.exit_code, forced.exit_code)
+    assert "1 messages wait" in refused.stderr
+    assert "refused" == message["state"]
+
+
+def test_client_list(run: Run, write: Write) -> None:
+    """Names, ids and servers; no secret."""
+    run("client", "apply", write(CLIENT))
+    text, found = run("client", "list"), run("client", "list", "--json")
+
+    assert ["google", "4711", "https://login.example/token", "1", "-"] == (
+        text.stdout.splitlines()[1].split()
+    )
+    assert ["google"] == [one["name"] for one in json.loads(found.stdout)]
+    assert (
+        "(sealed)"
+        == json.loads(run("client", "show", "google", "--json").stdout)["client_secret"]
+    )
+
+
+def test_a_change_has_an_actor(
+    run: Run, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login name goes into the audit trail; no name is no failure."""
+    from email_profiles_plugin.store import audit
+    from email_profiles_plugin.store.database import Database
+
+    def nobody() -> str:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", lambda: "operator")
+    run("profile", "apply", write(PROFILE))
+    monkeypatch.setattr("getpass.getuser", nobody)
+    run("profile", "delete", "plant-alerts")
+    database = Database.open(f"sqlite:///{tmp_path / 'home' / 'email_profiles.db'}")
+    with database.read() as connection:
+        entries = [(one.actor, one.action) for one in audit.entries(connection)]
+    database.close()
+
+    assert [("cli:unknown", "delete"), ("cli:operator", "create")] == entries
