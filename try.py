@@ -87,8 +87,11 @@ def make_environment() -> None:
 
 def pip() -> list[str | Path]:
     """The pip in `.venv`, or this Python's own, told to install there."""
-    if run([PYTHON, "-m", "pip", "--version"], quiet=True) == 0:
-        return [PYTHON, "-m", "pip"]
+    inside: list[str | Path] = [PYTHON, "-m", "pip"]
+    if run([*inside, "--version"], quiet=True) == 0:
+        return inside
+    if run([PYTHON, "-m", "ensurepip"], quiet=True) == 0:
+        return inside
     outside: list[str | Path] = [sys.executable, "-m", "pip", "--python", PYTHON]
     if run([*outside, "--version"], quiet=True) != 0:
         explain("ensurepip, and pip 22.3 or newer too")

@@ -27,6 +27,10 @@ class Announcer:
     settled: threading.Condition = field(factory=threading.Condition)
     """Notified whenever something was settled in this process."""
 
+    def observed(self) -> bool:
+        """Somebody implements the hook."""
+        return bool(self._observers())
+
     def announce(self, ids: Sequence[str]) -> None:
         """Tell the observers of each of these messages."""
         told = [id for id in ids if self._tell(id)]
@@ -37,20 +41,22 @@ class Announcer:
             with self.settled:
                 self.settled.notify_all()
 
+    def _observers(self) -> list[pluggy.HookImpl]:
+        """In the order in which pluggy would call them."""
+        found = self.manager.hook.email_profiles_settled.get_hookimpls()
+        return [one for one in reversed(found) if not (one.wrapper or one.hookwrapper)]
+
     def _tell(self, id: str) -> bool:
+        """True if the message was to be announced, and now is."""
         with self.database.read() as connection:
-            outcome = views.outcome(connection, id)
+            outcome = views.to_announce(connection, id)
         if outcome is None:
             return False
-        observers = self.manager.hook.email_profiles_settled.get_hookimpls()
-        for observer in reversed(observers):
-            if observer.wrapper or observer.hookwrapper:
-                continue
+        for observer in self._observers():
             given = {"outcome": outcome} if "outcome" in observer.argnames else {}
             try:
                 observer.function(**given)
             except Exception:
-                log.exception(
-                    "observer %s failed on %s", observer.plugin_name, outcome.id
-                )
+                name = observer.plugin_name
+                log.exception("observer %s failed on %s", name, outcome.id)
         return True

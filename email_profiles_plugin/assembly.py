@@ -130,6 +130,7 @@ class Assembly:
             clock=self.clock,
             chance=self.chance,
             announce=announce,
+            observed=self.announcer.observed,
         )
         recovery = Recovery(
             database=self.database,

@@ -49,8 +49,8 @@ def profile_kind(
         moment = now()
         for id in waiting:
             settling.move_recipients(connection, id, WAITING, "refused", moment)
-        reason = {"error": f"the email profile {stored.name!r} was deleted"}
-        settling.close(connection, waiting, by="", now=moment, values=reason)
+            reason = f"the email profile {stored.name!r} was deleted"
+            settling.close(connection, id, by="", now=moment, error=reason)
         health.forget(connection, stored.id)
         tokens.forget(connection, stored.id)
 

@@ -65,7 +65,11 @@ class Provision:
             http=self.http,
             secrets=SecretReader(self.keyring),
             clients=clients,
-            tokens=self.tokens.of(profile.id, _fingerprint(profile, clients)),
+            tokens=self.tokens.of(
+                profile.id,
+                _fingerprint(profile, clients),
+                token_rules.read_timing(profile.auth),
+            ),
             logger=logging.getLogger(f"email_profiles_plugin.mode.{profile.mode}"),
         )
 

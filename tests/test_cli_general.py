@@ -52,7 +52,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return command
 
 
-def program(*words: str, home: Path, **options: Any) -> subprocess.Popen[bytes]:
+def program(*words: str, home: Path, **options: Any) -> subprocess.Popen[Any]:
     """The command line as a process of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("EMAIL_PROFILES_DATABASE", None)
@@ -72,7 +72,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
             yield from commands(command, *path, name)
 
 
-@pytest.mark.parametrize("words", commands(main), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(main)), ids=" ".join)
 def test_every_command_has_help(words: tuple[str, ...]) -> None:
     """What it does, every option explained, and for a command an example."""
     result = CliRunner().invoke(main, [*words, "--help"])
@@ -88,15 +88,11 @@ def test_every_command_has_help(words: tuple[str, ...]) -> None:
 
     assert 0 == result.exit_code
     assert [] == silent
-    if not isinstance(command, click.Group):
-        assert f"Examples:\n  {'' if words[0] == 'send' else 'email-'}" in (
-            result.output.replace("Examples:\n  email-profiles send", "Examples:\n  ")
-            if words[0] == "send"
-            else result.output.replace("Examples:\n  cat", "Examples:\n  email-")
-        )
+    shown = "Examples:\n" in result.output and "email-profiles " in result.output
+    assert shown or isinstance(command, click.Group)
 
 
-def test_help_is_light(tmp_path: Path) -> None:
+def test_help_is_light() -> None:
     """`--help` loads neither the database, HTTP, the validator nor the drawing."""
     code = (
         "import sys\n"
@@ -104,7 +100,7 @@ def test_help_is_light(tmp_path: Path) -> None:
         "main(['--help'], standalone_mode=False)\n"
         "heavy = {'sqlalchemy', 'alembic', 'requests', 'jsonschema', 'oauthlib',"
         " 'rich', 'cryptography', 'aiosmtpd'}\n"
-        "sys.exit(', '.join(heavy & sys.modules.keys()))\n"
+        "sys.exit(', '.join(heavy & sys.modules.keys()) or None)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -112,7 +108,6 @@ def test_help_is_light(tmp_path: Path) -> None:
     )
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert "profile apply" not in done.stdout
     assert "  demo " in done.stdout
 
 
@@ -373,30 +368,28 @@ def test_token_commands(run: Run) -> None:
     )
 
 
-def test_a_pipe_gets_plain_columns(tmp_path: Path) -> None:
+def test_a_pipe_gets_plain_columns(run: Run, tmp_path: Path) -> None:
     """Nothing drawn, coloured, cut or wrapped; names as they are, whatever they are."""
     long = "[red]" + "Behälter " * 30 + "end"
-    document = json.dumps({**PROFILE, "description": long.strip()})
-    applied = program(*("profile", "apply", "-"), home=tmp_path, stdin=subprocess.PIPE)
-    applied.communicate(document.encode())
+    run("profile", "apply", "-", input=json.dumps({**PROFILE, "description": long}))
     listed = program(
         *("profile", "list"),
-        home=tmp_path,
+        home=tmp_path / "home",
         stdout=subprocess.PIPE,
         env={"COLUMNS": "40", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )
     lines = listed.communicate()[0].decode().splitlines()
 
-    assert (0, 0) == (applied.returncode, listed.returncode)
+    assert 0 == listed.returncode
     assert 2 == len(lines)
-    assert lines[1].endswith(long.strip())
+    assert lines[1].endswith(long)
     assert lines[1].isprintable()
 
 
 def test_a_terminal_gets_a_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn, with every word of what it holds; markup in it is text."""
-    document = {**PROFILE, "description": "[red]Tank[/red] \x07"}
-    run("profile", "apply", "-", input=json.dumps({**document, "description": "[b]x"}))
+    document = {**PROFILE, "description": "[b]x"}
+    run("profile", "apply", "-", input=json.dumps(document))
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("NO_COLOR", "1")
@@ -406,27 +399,25 @@ def test_a_terminal_gets_a_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert "[b]x" in drawn
 
 
-def test_json_is_ascii_where_the_output_is(tmp_path: Path) -> None:
-    """A pipe that takes ASCII only still gets JSON, and text with escapes."""
-    document = json.dumps({**PROFILE, "description": "Behälter"}).encode()
-    program(
-        *("profile", "apply", "-"),
-        home=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    ).communicate(document)
-    outputs = [
+def test_nothing_is_lost_in_a_pipe_of_another_encoding(
+    run: Run, tmp_path: Path
+) -> None:
+    """What it can't take is escaped; JSON is ASCII then."""
+    document = {**PROFILE, "description": "Behälter → 4"}
+    run("profile", "apply", "-", input=json.dumps(document))
+    text, found = (
         program(
             *("profile", "list", *more),
-            home=tmp_path,
+            home=tmp_path / "home",
             stdout=subprocess.PIPE,
-            env={"PYTHONIOENCODING": "ascii"},
+            env={"PYTHONIOENCODING": "latin-1"},
         ).communicate()[0]
         for more in ((), ("--json",))
-    ]
+    )
 
-    assert "Beh\\xe4lter" in outputs[0].decode("ascii")
-    assert "Behälter" == json.loads(outputs[1])[0]["description"]
+    assert "Behälter \\u2192 4" in text.decode("latin-1")
+    assert found.isascii()
+    assert "Behälter → 4" == json.loads(found)[0]["description"]
 
 
 def test_a_failed_process_exits_with_1(tmp_path: Path) -> None:

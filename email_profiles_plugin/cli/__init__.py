@@ -11,15 +11,8 @@ import sys
 
 import click
 
-from .clients import client
+from . import clients, demo, keys, outbox, plugins, profiles, sending, tokens
 from .commands import Root
-from .demo import demo
-from .keys import backup, key
-from .outbox import outbox
-from .plugins import plugins, schema
-from .profiles import profile
-from .sending import send
-from .tokens import token
 
 __all__ = ["main"]
 
@@ -58,15 +51,15 @@ def main(home: str | None, database: str | None, no_plugins: bool, debug: bool) 
 
 
 for _command in (
-    demo,
-    profile,
-    client,
-    token,
-    send,
-    outbox,
-    plugins,
-    schema,
-    key,
-    backup,
+    demo.demo,
+    profiles.profile,
+    clients.client,
+    tokens.token,
+    sending.send,
+    outbox.outbox,
+    plugins.plugins,
+    plugins.schema,
+    keys.key,
+    keys.backup,
 ):
     main.add_command(_command)

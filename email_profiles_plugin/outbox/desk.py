@@ -161,7 +161,7 @@ class Outbox:
                 raise Conflict(
                     f"message {entry.id} is {entry.state}: there is nothing to decide"
                 )
-            settling.close(connection, [entry.id], by="", now=now, values={})
+            settling.close(connection, entry.id, by="", now=now)
             self._audit(connection, actor, f"settle: {decision}", entry, now)
 
         self.database.write(work)
@@ -201,7 +201,7 @@ class Outbox:
             if not requeuing.is_queued(connection, entry.id):
                 return False
             settling.move_recipients(connection, entry.id, WAITING, "cancelled", now)
-            settling.close(connection, [entry.id], by="", now=now, values={})
+            settling.close(connection, entry.id, by="", now=now)
             self._audit(connection, actor, "cancel", entry, now)
             return True
 

@@ -65,13 +65,15 @@ class Record:
     What happens to rows while they are delivered.
 
     Every step is conditional on the row still being the claimer's (fencing).
-    *announce* is called with the ids of messages that were settled, after the commit.
+    *announce* is called with the ids of messages that were settled, after the commit;
+    *observed* tells whether anybody listens.
     """
 
     database: Database
     clock: Clock
     chance: SystemChance
     announce: Callable[[Sequence[str]], None]
+    observed: Callable[[], bool]
 
     def claim(
         self,
@@ -141,7 +143,7 @@ class Record:
         settlement = settle(terms, found)
         ending = _ending(settlement, found, session)
         now = self._now()
-        due_at = now
+        due_at, observed = now, self.observed()
         if settlement.tried:
             due_at += back_off(claimed.tries + 1, self.chance.fraction())
 
@@ -156,7 +158,9 @@ class Record:
                     connection, claimed, ending, due_at=due_at, tried=settlement.tried
                 )
             else:
-                _close(connection, claimed, ending, now)
+                settling.close_with_result(
+                    connection, claimed, ending, now, observed=observed
+                )
             return True
 
         if not self.database.write(work):
@@ -171,12 +175,14 @@ class Record:
         ending = Ending(verdict="refused", error=error.message, remedy=error.remedy)
         states = dict.fromkeys(claimed.recipients, "refused")
         found = dict.fromkeys(claimed.recipients, finding)
-        now = self._now()
+        now, observed = self._now(), self.observed()
 
         def work(connection: Connection) -> None:
             if claims.book(connection, claimed, states, found, now):
                 claims.end_attempt(connection, claimed, ending, now)
-                _close(connection, claimed, ending, now)
+                settling.close_with_result(
+                    connection, claimed, ending, now, observed=observed
+                )
 
         self.database.write(work)
         self.announce([claimed.id])
@@ -206,7 +212,7 @@ class Record:
             ids = queue.expired(connection, now)
             for id in ids:
                 settling.move_recipients(connection, id, WAITING, "expired", now)
-            settling.close(connection, ids, by="", now=now, values={})
+                settling.close(connection, id, by="", now=now)
             return ids
 
         self.announce(self.database.write(work))
@@ -245,17 +251,6 @@ def _ending(
         queue_id=queue_id(reply) if accepted else "",
         transcript=session,
     )
-
-
-def _close(
-    connection: Connection, claimed: Claimed, ending: Ending, now: float
-) -> None:
-    values = {
-        "error": ending.error,
-        "reply": claims.write_reply(ending.reply),
-        "queue_id": ending.queue_id,
-    }
-    settling.close(connection, [claimed.id], by=claimed.owner, now=now, values=values)
 
 
 def _note_health(

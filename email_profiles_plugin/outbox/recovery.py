@@ -87,13 +87,7 @@ class Recovery:
             due_at = now + back_off(row.tries + 1, self.chance.fraction())
             claims.requeue(connection, claimed, AFTER, due_at=due_at, tried=True)
         else:
-            settling.close(
-                connection,
-                [row.id],
-                by=row.owner,
-                now=now,
-                values={"error": AFTER.error},
-            )
+            settling.close(connection, row.id, by=row.owner, now=now, error=AFTER.error)
 
 
 def _claim_of(row: Row[Any]) -> Claimed:

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from email_profiles_hookspecs import Reply
 
@@ -33,6 +42,11 @@ class Claimed:
     tries: int
     max_attempts: int
 
+    @property
+    def fence(self) -> dict[str, Any]:
+        """What every later step is conditional on, as parameters of a statement."""
+        return {"of_id": self.id, "of_owner": self.owner, "of_attempt": self.attempt}
+
 
 @frozen(kw_only=True)
 class Ending:
@@ -45,6 +59,105 @@ class Ending:
     reply: Reply | None = None
     queue_id: str = ""
     transcript: str = field(default="", repr=False)
+
+
+# Statements are built once: building one costs more than running it.
+
+_HELD = and_(
+    message.c.id == bindparam("of_id"),
+    message.c.state == "sending",
+    message.c.owner == bindparam("of_owner"),
+    message.c.attempt == bindparam("of_attempt"),
+)
+_IS_HELD = select(message.c.id).where(_HELD)
+_HAND = update(message).where(_HELD).values(handed=True)
+_REQUEUE = (
+    update(message)
+    .where(_HELD)
+    .values(
+        state="queued",
+        owner=None,
+        handed=False,
+        due_at=bindparam("to_due"),
+        tries=message.c.tries + bindparam("to_tries"),
+        error=bindparam("to_error"),
+        reply=bindparam("to_reply"),
+    )
+)
+_CANDIDATES = (
+    select(message, octets.c.octets)
+    .join(octets)
+    .where(message.c.state == "queued")
+    .where(message.c.expires_at > bindparam("now"))
+    .order_by(message.c.lane, message.c.due_at, message.c.queued_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=message)
+)
+_OF_PROFILE = _CANDIDATES.where(
+    message.c.profile_id == bindparam("of_profile"),
+    message.c.due_at <= bindparam("now"),
+    message.c.lane < bindparam("below_lane"),
+)
+_OF_ID = _CANDIDATES.where(message.c.id == bindparam("of_id"))
+_TAKE = (
+    update(message)
+    .where(message.c.id == bindparam("of_id"))
+    .values(
+        state="sending",
+        owner=bindparam("to_owner"),
+        attempt=bindparam("to_attempt"),
+        handed=False,
+    )
+)
+_TO_SERVE = (
+    select(recipient.c.address)
+    .where(recipient.c.message_id == bindparam("of_id"))
+    .where(recipient.c.state.in_(WAITING))
+    .order_by(recipient.c.position)
+)
+_ASK_AGAIN = (
+    update(recipient)
+    .where(recipient.c.message_id == bindparam("of_id"))
+    .where(recipient.c.state == "deferred")
+    .values(state="waiting")
+)
+_DECIDE = (
+    update(recipient)
+    .where(recipient.c.message_id == bindparam("of_id"))
+    .where(recipient.c.address == bindparam("of_address"))
+    .where(or_(*(recipient.c.state == state for state in WAITING)))
+    .values(
+        state=bindparam("to_state"),
+        attempt=bindparam("to_attempt"),
+        stage=bindparam("to_stage"),
+        reply=bindparam("to_reply"),
+        decided_at=bindparam("now"),
+    )
+)
+_ATTEMPT = and_(
+    attempt.c.message_id == bindparam("of_id"),
+    attempt.c.number == bindparam("of_attempt"),
+    attempt.c.part == bindparam("of_part"),
+)
+_BEGUN = select(attempt).where(_ATTEMPT)
+_NOTE_HANDED = update(attempt).where(_ATTEMPT).values(handed_at=bindparam("now"))
+_END = (
+    update(attempt)
+    .where(_ATTEMPT)
+    .values(
+        ended_at=bindparam("now"),
+        verdict=bindparam("to_verdict"),
+        stage=bindparam("to_stage"),
+        error=bindparam("to_error"),
+        remedy=bindparam("to_remedy"),
+        queue_id=bindparam("to_queue_id"),
+        transcript=bindparam("to_transcript"),
+    )
+)
+_BEGIN = insert(attempt)
+_OWNED = (
+    select(message).where(message.c.owner == bindparam("of_owner")).with_for_update()
+)
 
 
 def claim(
@@ -63,110 +176,62 @@ def claim(
 
     By lane, then by due time. *below_lane* leaves lanes from that one on alone.
     """
-    wanted = [message.c.state == "queued", message.c.expires_at > now]
+    given: dict[str, Any] = {"now": now, "most": limit}
     if id is not None:
-        wanted.append(message.c.id == id)
+        found = connection.execute(_OF_ID, {**given, "of_id": id})
     else:
-        wanted += [
-            message.c.profile_id == profile_id,
-            message.c.due_at <= now,
-            message.c.lane < below_lane,
-        ]
-    rows = connection.execute(
-        select(message, octets.c.octets)
-        .join(octets)
-        .where(and_(*wanted))
-        .order_by(message.c.lane, message.c.due_at, message.c.queued_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=message)
-    ).all()
-    claimed = []
-    for row in rows:
-        number = row.attempt + 1
-        connection.execute(
-            update(message)
-            .where(message.c.id == row.id)
-            .values(state="sending", owner=owner, attempt=number, handed=False)
-        )
-        connection.execute(
-            update(recipient)
-            .where(recipient.c.message_id == row.id)
-            .where(recipient.c.state == "deferred")
-            .values(state="waiting")
-        )
-        connection.execute(
-            insert(attempt).values(
-                message_id=row.id,
-                number=number,
-                part=0,
-                worker=owner,
-                profile_revision=revision,
-                started_at=now,
-                verdict="",
-                stage="",
-                error="",
-                remedy="",
-                queue_id="",
-                transcript="",
-            )
-        )
-        claimed.append(
-            Claimed(
-                id=row.id,
-                owner=owner,
-                attempt=number,
-                profile_id=row.profile_id,
-                profile_name=row.profile_name,
-                mail_from=row.mail_from,
-                sender=json.loads(row.request).get("sender"),
-                recipients=_waiting(connection, row.id),
-                octets=row.octets,
-                smtputf8=row.smtputf8,
-                lane=row.lane,
-                tries=row.tries,
-                max_attempts=row.max_attempts,
-            )
-        )
-    return claimed
+        wanted = {"of_profile": profile_id, "below_lane": below_lane}
+        found = connection.execute(_OF_PROFILE, {**given, **wanted})
+    return [_take(connection, row, owner, now, revision) for row in found.all()]
 
 
-def _waiting(connection: Connection, id: str) -> tuple[str, ...]:
-    return tuple(
-        connection.scalars(
-            select(recipient.c.address)
-            .where(recipient.c.message_id == id)
-            .where(recipient.c.state.in_(WAITING))
-            .order_by(recipient.c.position)
-        )
+def _take(
+    connection: Connection, row: Row[Any], owner: str, now: float, revision: int
+) -> Claimed:
+    number = row.attempt + 1
+    of_row = {"of_id": row.id}
+    connection.execute(_TAKE, {**of_row, "to_owner": owner, "to_attempt": number})
+    if number > 1:
+        connection.execute(_ASK_AGAIN, of_row)
+    connection.execute(
+        _BEGIN,
+        {
+            "message_id": row.id,
+            "number": number,
+            "part": 0,
+            "worker": owner,
+            "profile_revision": revision,
+            "started_at": now,
+            "verdict": "",
+            "stage": "",
+            "error": "",
+            "remedy": "",
+            "queue_id": "",
+            "transcript": "",
+        },
     )
-
-
-def _held(claimed: Claimed) -> Any:
-    """The row is still *claimed*'s: the fence around every later step."""
-    return and_(
-        message.c.id == claimed.id,
-        message.c.state == "sending",
-        message.c.owner == claimed.owner,
-        message.c.attempt == claimed.attempt,
-    )
-
-
-def _attempt(claimed: Claimed, part: int = 0) -> Any:
-    return and_(
-        attempt.c.message_id == claimed.id,
-        attempt.c.number == claimed.attempt,
-        attempt.c.part == part,
+    return Claimed(
+        id=row.id,
+        owner=owner,
+        attempt=number,
+        profile_id=row.profile_id,
+        profile_name=row.profile_name,
+        mail_from=row.mail_from,
+        sender=json.loads(row.request).get("sender"),
+        recipients=tuple(connection.scalars(_TO_SERVE, of_row)),
+        octets=row.octets,
+        smtputf8=row.smtputf8,
+        lane=row.lane,
+        tries=row.tries,
+        max_attempts=row.max_attempts,
     )
 
 
 def mark_handed(connection: Connection, claimed: Claimed, now: float) -> bool:
     """From here on nobody can say it was not sent; false if it is no longer ours."""
-    changed = connection.execute(
-        update(message).where(_held(claimed)).values(handed=True)
-    )
-    if not changed.rowcount:
+    if not connection.execute(_HAND, claimed.fence).rowcount:
         return False
-    connection.execute(update(attempt).where(_attempt(claimed)).values(handed_at=now))
+    connection.execute(_NOTE_HANDED, {**_of(claimed), "now": now})
     return True
 
 
@@ -178,23 +243,23 @@ def book(
     now: float,
 ) -> bool:
     """Write down what recipients have come to; false if the row is no longer ours."""
-    held = select(message.c.id).where(_held(claimed))
-    if connection.scalar(held) is None:
+    if connection.scalar(_IS_HELD, claimed.fence) is None:
         return False
-    for address, state in states.items():
-        finding = findings[address]
+    if states:
         connection.execute(
-            update(recipient)
-            .where(recipient.c.message_id == claimed.id)
-            .where(recipient.c.address == address)
-            .where(recipient.c.state.in_(WAITING))
-            .values(
-                state=state,
-                attempt=claimed.attempt,
-                stage=finding.stage,
-                reply=write_reply(finding.reply),
-                decided_at=now,
-            )
+            _DECIDE,
+            [
+                {
+                    "of_id": claimed.id,
+                    "of_address": address,
+                    "to_state": state,
+                    "to_attempt": claimed.attempt,
+                    "to_stage": findings[address].stage,
+                    "to_reply": write_reply(findings[address].reply),
+                    "now": now,
+                }
+                for address, state in states.items()
+            ],
         )
     return True
 
@@ -203,31 +268,17 @@ def end_attempt(
     connection: Connection, claimed: Claimed, ending: Ending, now: float
 ) -> None:
     """Complete the attempt's row."""
-    connection.execute(
-        update(attempt).where(_attempt(claimed)).values(ended_at=now, **_said(ending))
-    )
+    connection.execute(_END, {**_of(claimed), **_said(ending), "now": now})
 
 
 def keep_late(
     connection: Connection, claimed: Claimed, ending: Ending, now: float
 ) -> None:
     """Keep a result that came when the row was somebody else's already."""
-    begun = connection.execute(select(attempt).where(_attempt(claimed))).one()
-    known = connection.scalar(select(attempt.c.part).where(_attempt(claimed, 1)))
-    if known is None:
-        values = {**begun._mapping, "part": 1, "ended_at": now, **_said(ending)}
-        connection.execute(insert(attempt).values(values))
-
-
-def _said(ending: Ending) -> dict[str, Any]:
-    return {
-        "verdict": ending.verdict,
-        "stage": ending.stage,
-        "error": ending.error,
-        "remedy": ending.remedy,
-        "queue_id": ending.queue_id,
-        "transcript": ending.transcript,
-    }
+    begun = connection.execute(_BEGUN, _of(claimed)).one()
+    if connection.execute(_BEGUN, _of(claimed, part=1)).one_or_none() is None:
+        connection.execute(_BEGIN, {**begun._mapping, "part": 1})
+    connection.execute(_END, {**_of(claimed, part=1), **_said(ending), "now": now})
 
 
 def requeue(
@@ -240,25 +291,20 @@ def requeue(
 ) -> None:
     """Back to the queue, until *due_at*."""
     connection.execute(
-        update(message)
-        .where(_held(claimed))
-        .values(
-            state="queued",
-            owner=None,
-            handed=False,
-            due_at=due_at,
-            tries=message.c.tries + int(tried),
-            error=ending.error,
-            reply=write_reply(ending.reply),
-        )
+        _REQUEUE,
+        {
+            **claimed.fence,
+            "to_due": due_at,
+            "to_tries": int(tried),
+            "to_error": ending.error,
+            "to_reply": write_reply(ending.reply),
+        },
     )
 
 
 def owned(connection: Connection, owner: str) -> Sequence[Row[Any]]:
     """The rows that a worker is sending."""
-    return connection.execute(
-        select(message).where(message.c.owner == owner).with_for_update()
-    ).all()
+    return connection.execute(_OWNED, {"of_owner": owner}).all()
 
 
 def write_reply(reply: Reply | None) -> str | None:
@@ -274,3 +320,18 @@ def read_reply(text: str | None) -> Reply | None:
         return None
     code, enhanced, said = json.loads(text)
     return Reply(code=code, enhanced=enhanced, text=said)
+
+
+def _of(claimed: Claimed, part: int = 0) -> dict[str, Any]:
+    return {"of_id": claimed.id, "of_attempt": claimed.attempt, "of_part": part}
+
+
+def _said(ending: Ending) -> dict[str, Any]:
+    return {
+        "to_verdict": ending.verdict,
+        "to_stage": ending.stage,
+        "to_error": ending.error,
+        "to_remedy": ending.remedy,
+        "to_queue_id": ending.queue_id,
+        "to_transcript": ending.transcript,
+    }

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from email_profiles_hookspecs.errors import NameTaken, StaleRevision
@@ -42,17 +52,22 @@ def _stored(row: Row[Any]) -> Stored:
     )
 
 
+_BY_ID = select(document).where(document.c.id == bindparam("of_id"))
+_BY_NAME = select(document).where(
+    document.c.kind == bindparam("of_kind"), document.c.name == bindparam("of_name")
+)
+
+
 def by_name(connection: Connection, kind: str, name: str) -> Stored | None:
     """The document of this kind and name."""
-    row = connection.execute(
-        select(document).where(document.c.kind == kind, document.c.name == name)
-    ).one_or_none()
+    given = {"of_kind": kind, "of_name": name}
+    row = connection.execute(_BY_NAME, given).one_or_none()
     return _stored(row) if row is not None else None
 
 
 def by_id(connection: Connection, id: str) -> Stored | None:
     """The document with this id."""
-    row = connection.execute(select(document).where(document.c.id == id)).one_or_none()
+    row = connection.execute(_BY_ID, {"of_id": id}).one_or_none()
     return _stored(row) if row is not None else None
 
 

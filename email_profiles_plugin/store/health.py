@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..verdict import pause
 from .tables import health
@@ -79,10 +79,27 @@ def refused(connection: Connection, profile_id: str, reason: str, now: float) ->
     _put(connection, profile_id, last_failure_at=now, last_failure=reason)
 
 
+_WELL = (
+    update(health)
+    .where(health.c.profile_id == bindparam("of_profile"))
+    .values(
+        revision=bindparam("to_revision"),
+        failures=0,
+        paused_until=0,
+        reason="",
+        remedy="",
+        last_success_at=bindparam("now"),
+    )
+)
+
+
 def succeeded(
     connection: Connection, profile_id: str, revision: int, now: float
 ) -> None:
     """A message was accepted: the profile is well."""
+    given = {"of_profile": profile_id, "to_revision": revision, "now": now}
+    if connection.execute(_WELL, given).rowcount:
+        return
     _put(
         connection,
         profile_id,

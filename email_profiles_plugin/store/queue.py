@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from email_profiles_hookspecs.errors import IdempotencyConflict
 
@@ -47,6 +47,33 @@ class Due:
     failures: int
 
 
+_BY_KEY = (
+    select(
+        message.c.id, message.c.message_id, message.c.queued_at, message.c.request_hash
+    )
+    .where(message.c.origin == bindparam("of_origin"))
+    .where(message.c.idempotency_key == bindparam("of_key"))
+)
+_MESSAGE, _OCTETS, _RECIPIENTS = insert(message), insert(octets), insert(recipient)
+_URGENT = func.min(message.c.lane).label("lane")
+_WITH_HEALTH = message.outerjoin(health, health.c.profile_id == message.c.profile_id)
+_RESTS_UNTIL = func.coalesce(health.c.paused_until, 0)
+_DUE = (
+    select(
+        message.c.profile_id,
+        func.max(message.c.profile_name).label("name"),
+        _URGENT,
+        func.coalesce(func.max(health.c.failures), 0).label("failures"),
+    )
+    .select_from(_WITH_HEALTH)
+    .where(message.c.state == "queued")
+    .where(message.c.due_at <= bindparam("now"))
+    .where(_RESTS_UNTIL <= bindparam("now"))
+    .group_by(message.c.profile_id)
+    .order_by(_URGENT, func.min(message.c.due_at))
+)
+
+
 def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
     """
     Insert a message; or the row that its idempotency key already stands for.
@@ -54,12 +81,8 @@ def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
     IdempotencyConflict where that one has other content.
     """
     if draft.idempotency_key is not None:
-        before = connection.execute(
-            select(message.c.id, message.c.message_id, message.c.queued_at)
-            .add_columns(message.c.request_hash)
-            .where(message.c.origin == draft.origin)
-            .where(message.c.idempotency_key == draft.idempotency_key)
-        ).one_or_none()
+        key = {"of_origin": draft.origin, "of_key": draft.idempotency_key}
+        before: Any = connection.execute(_BY_KEY, key).one_or_none()
         if before is not None:
             if before.request_hash != draft.request_hash:
                 raise IdempotencyConflict(
@@ -67,37 +90,12 @@ def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
                     f"({before.id})",
                     "use a new key for new content",
                 )
-            return before
-    settled = {"state": "settled", "outcome": "dry run", "settled_at": draft.queued_at}
+            found: Row[Any] = before
+            return found
+    connection.execute(_MESSAGE, _columns(draft))
+    connection.execute(_OCTETS, {"message_id": draft.id, "octets": draft.octets})
     connection.execute(
-        insert(message).values(
-            id=draft.id,
-            message_id=draft.message_id,
-            profile_id=draft.profile_id,
-            profile_name=draft.profile_name,
-            origin=draft.origin,
-            idempotency_key=draft.idempotency_key,
-            request_hash=draft.request_hash,
-            request=draft.request,
-            mail_from=draft.mail_from,
-            smtputf8=draft.smtputf8,
-            size=len(draft.octets),
-            lane=draft.lane,
-            max_attempts=draft.max_attempts,
-            queued_at=draft.queued_at,
-            expires_at=draft.expires_at,
-            due_at=draft.queued_at,
-            handed=False,
-            attempt=0,
-            tries=0,
-            error="",
-            queue_id="",
-            **(settled if draft.dry_run else {"state": "queued"}),
-        )
-    )
-    connection.execute(insert(octets).values(message_id=draft.id, octets=draft.octets))
-    connection.execute(
-        insert(recipient),
+        _RECIPIENTS,
         [
             {
                 "message_id": draft.id,
@@ -113,45 +111,43 @@ def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
     return None
 
 
+def _columns(draft: Draft) -> dict[str, Any]:
+    """The message's row; a dry run is settled from the start."""
+    return {
+        "id": draft.id,
+        "message_id": draft.message_id,
+        "profile_id": draft.profile_id,
+        "profile_name": draft.profile_name,
+        "origin": draft.origin,
+        "idempotency_key": draft.idempotency_key,
+        "request_hash": draft.request_hash,
+        "request": draft.request,
+        "mail_from": draft.mail_from,
+        "smtputf8": draft.smtputf8,
+        "size": len(draft.octets),
+        "lane": draft.lane,
+        "max_attempts": draft.max_attempts,
+        "queued_at": draft.queued_at,
+        "expires_at": draft.expires_at,
+        "due_at": draft.queued_at,
+        "state": "settled" if draft.dry_run else "queued",
+        "handed": False,
+        "attempt": 0,
+        "tries": 0,
+        "outcome": "dry run" if draft.dry_run else None,
+        "error": "",
+        "queue_id": "",
+        "settled_at": draft.queued_at if draft.dry_run else None,
+        "settled_by": "" if draft.dry_run else None,
+    }
+
+
 def due(connection: Connection, now: float) -> list[Due]:
     """The profiles with something to send and no reason to rest, urgent ones first."""
-    lane = func.min(message.c.lane).label("lane")
-    rows = connection.execute(
-        select(
-            message.c.profile_id,
-            func.max(message.c.profile_name).label("name"),
-            lane,
-            func.coalesce(func.max(health.c.failures), 0).label("failures"),
-        )
-        .select_from(message.outerjoin(health, _same_profile()))
-        .where(message.c.state == "queued")
-        .where(message.c.due_at <= now)
-        .where(func.coalesce(health.c.paused_until, 0) <= now)
-        .group_by(message.c.profile_id)
-        .order_by(lane, func.min(message.c.due_at))
-    )
     return [
         Due(profile_id=id, profile_name=name, lane=lane, failures=failures)
-        for id, name, lane, failures in rows
+        for id, name, lane, failures in connection.execute(_DUE, {"now": now})
     ]
-
-
-def _same_profile() -> Any:
-    return health.c.profile_id == message.c.profile_id
-
-
-def next_due(connection: Connection) -> float | None:
-    """When the next row becomes due; None where none waits."""
-    at: float | None = connection.scalar(
-        select(
-            func.min(
-                func.max(message.c.due_at, func.coalesce(health.c.paused_until, 0))
-            )
-        )
-        .select_from(message.outerjoin(health, _same_profile()))
-        .where(message.c.state == "queued")
-    )
-    return at
 
 
 def used(connection: Connection, profile_id: str, now: float) -> tuple[int, int]:

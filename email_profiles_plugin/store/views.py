@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from email_profiles_hookspecs import Outcome, Reply
 
@@ -140,12 +140,18 @@ def shown(connection: Connection, id: str) -> MessageEntry | None:
     )
 
 
+_SETTLED = select(message).where(
+    message.c.id == bindparam("of_id"), message.c.state == "settled"
+)
+_PEOPLE = (
+    select(recipient)
+    .where(recipient.c.message_id == bindparam("of_id"))
+    .order_by(recipient.c.position)
+)
+
+
 def _recipients(connection: Connection, id: str) -> tuple[RecipientEntry, ...]:
-    rows = connection.execute(
-        select(recipient)
-        .where(recipient.c.message_id == id)
-        .order_by(recipient.c.position)
-    )
+    rows = connection.execute(_PEOPLE, {"of_id": id})
     return tuple(
         RecipientEntry(
             address=row.address,
@@ -186,12 +192,19 @@ def _history(connection: Connection, id: str) -> tuple[AttemptEntry, ...]:
 
 def outcome(connection: Connection, id: str) -> Outcome | None:
     """What became of a message; None while it is on its way, or unknown here."""
-    row = connection.execute(
-        select(message).where(message.c.id == id, message.c.state == "settled")
-    ).one_or_none()
-    if row is None:
-        return None
-    people = _recipients(connection, id)
+    row = connection.execute(_SETTLED, {"of_id": id}).one_or_none()
+    return _outcome(connection, row) if row is not None else None
+
+
+def to_announce(connection: Connection, id: str) -> Outcome | None:
+    """The outcome of a message that nobody was told of yet."""
+    row = connection.execute(_SETTLED, {"of_id": id}).one_or_none()
+    told = row is None or row.announced_at is not None
+    return None if told else _outcome(connection, row)
+
+
+def _outcome(connection: Connection, row: Any) -> Outcome:
+    people = _recipients(connection, row.id)
     accepted = [one.address for one in people if one.state == "accepted"]
     refused = {
         one.address: one.reply
