@@ -69,6 +69,7 @@ class Assembly:
     keeper: TokenKeeper = field(init=False)
     resolver: Resolver = field(init=False)
     announcer: Announcer = field(init=False)
+    intake: Intake = field(init=False)
     outbox: Outbox = field(init=False)
     profiles: ProfileDocuments = field(init=False)
     clients: Documents = field(init=False)
@@ -93,6 +94,12 @@ class Assembly:
         )
         self.announcer = Announcer(
             database=self.database, clock=self.clock, manager=self.manager
+        )
+        self.intake = Intake(
+            database=self.database,
+            clock=self.clock,
+            chance=self.chance,
+            resolve=self.ask,
         )
         self.outbox = self._outbox()
         self._documents(provision)
@@ -123,63 +130,58 @@ class Assembly:
         return found
 
     def _outbox(self) -> Outbox:
-        announce = self.announcer.announce
         worker = Worker(self.database, self.clock, self.chance, self.settings.lease_s)
         record = Record(
             database=self.database,
             clock=self.clock,
             chance=self.chance,
-            announce=announce,
+            announce=self.announcer.announce,
             observed=self.announcer.observed,
         )
-        recovery = Recovery(
+        return Outbox(
             database=self.database,
             clock=self.clock,
-            chance=self.chance,
-            profile=self.resolver.profile,
-            announce=announce,
+            worker=worker,
+            record=record,
+            delivery=self._delivery(worker, record),
+            heart=self._heart(worker, record),
+            resolve=self.ask,
+            send=self._send,
+            announce=self.announcer.announce,
+            settled=self.announcer.settled,
         )
-        delivery = Delivery(
+
+    def _delivery(self, worker: Worker, record: Record) -> Delivery:
+        resolver = self.resolver
+        return Delivery(
             database=self.database,
             clock=self.clock,
             worker=worker,
             record=record,
             submitter=Submitter(
-                self.pool,
-                self.resolver.authenticator,
-                self.resolver.stamp,
-                _print_debug,
+                self.pool, resolver.authenticator, resolver.stamp, _print_debug
             ),
-            profile=self.resolver.profile,
+            profile=resolver.profile,
             pace=self.settings.pace,
         )
-        heart = Heart(
+
+    def _heart(self, worker: Worker, record: Record) -> Heart:
+        recovery = Recovery(
+            database=self.database,
+            clock=self.clock,
+            chance=self.chance,
+            profile=self.resolver.profile,
+            announce=self.announcer.announce,
+        )
+        return Heart(
             database=self.database,
             clock=self.clock,
             worker=worker,
             record=record,
             recovery=recovery,
             pool=self.pool,
-            announce=announce,
+            announce=self.announcer.announce,
             retention_s=self.settings.retention_s,
-        )
-        intake = Intake(
-            database=self.database,
-            clock=self.clock,
-            chance=self.chance,
-            resolve=self.ask,
-        )
-        return Outbox(
-            database=self.database,
-            clock=self.clock,
-            worker=worker,
-            intake=intake,
-            record=record,
-            delivery=delivery,
-            heart=heart,
-            resolve=self.ask,
-            announce=announce,
-            settled=self.announcer.settled,
         )
 
     def _documents(self, provision: Provision) -> None:
@@ -213,8 +215,14 @@ class Assembly:
             schemas=self.resolver.schemas,
         )
 
+    def _send(self, request: SendRequest) -> Receipt:
+        """The hook `email_profiles_send`."""
+        receipt: Receipt = self.manager.hook.email_profiles_send(request=request)
+        return receipt
+
     def _queue(self, request: SendRequest) -> Receipt:
-        receipt = self.outbox.intake.queue(request)
+        """What the built-in does with a message that nobody else took."""
+        receipt = self.intake.queue(request)
         self.outbox.delivery.wake()
         return receipt
 

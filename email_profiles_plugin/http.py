@@ -18,7 +18,7 @@ from json import dumps
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from email_profiles_hookspecs import HttpReply
 from email_profiles_hookspecs.errors import HttpError
@@ -51,6 +51,7 @@ class Target:
     host: str
     place: str
     ca_file: str | None = None
+    connect_s: float = CONNECT_S
 
 
 @frozen
@@ -64,7 +65,6 @@ class HttpClient:
     """
 
     clock: Clock
-    connect_timeout_s: float = CONNECT_S
     body_limit: int = BODY_LIMIT
 
     def request(
@@ -77,6 +77,7 @@ class HttpClient:
         json: Any = None,
         auth: tuple[str, str] | None = None,
         ca_file: str | None = None,
+        connect_timeout_s: float = CONNECT_S,
         deadline: float,
     ) -> HttpReply:
         """
@@ -85,7 +86,7 @@ class HttpClient:
         *auth* is HTTP Basic, both parts form-encoded first (RFC 6749, 2.3.1).
         *deadline* is monotonic and covers the body: no drip stretches it.
         """
-        target = _target(url, ca_file)
+        target = evolve(_target(url, ca_file), connect_s=connect_timeout_s)
         remaining = deadline - self.clock.monotonic()
         if remaining <= 0:
             raise HttpError(f"there was no time left to ask {target.place}")
@@ -127,8 +128,7 @@ class HttpClient:
             trouble, cause = _explain(error, target, watch)
         finally:
             timer.cancel()
-        # Raised out here, or the library's exception, which holds the whole request,
-        # would hang on to it as its context.
+        # Out here, or the library's error, with the whole request, is its context.
         raise trouble from cause
 
     def _exchange(
@@ -150,7 +150,7 @@ class HttpClient:
                 url,
                 headers=dict(headers),
                 data=body,
-                timeout=(min(self.connect_timeout_s, remaining), remaining),
+                timeout=(min(target.connect_s, remaining), remaining),
                 verify=_trusted(target.ca_file),
                 allow_redirects=False,
                 stream=True,

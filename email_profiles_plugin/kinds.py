@@ -43,7 +43,7 @@ def profile_kind(
         waiting = views.queued(connection, stored.id)
         if waiting and not force:
             raise InUse(
-                f"{len(waiting)} messages wait for email profile {stored.name!r}",
+                f"messages wait for email profile {stored.name!r}: {len(waiting)}",
                 "let them go out, cancel them, or delete it by force",
             )
         moment = now()

@@ -192,16 +192,16 @@ class Documents:
         self.changed()
 
     def reseal(self, connection: Connection) -> int:
-        """Seal every secret of this kind with the newest key; in how many documents."""
-        mine = [
-            stored
-            for stored in documents.everything(connection)
-            if stored.kind == self.kind.name
-        ]
-        for stored in mine:
+        """Seal the secrets of this kind with the newest key; how many documents."""
+        count = 0
+        for stored in documents.everything(connection):
+            if stored.kind != self.kind.name:
+                continue
             body = self.sealer.reseal(stored.body, stored.id)
-            documents.put(connection, self._next(stored, body), new=False)
-        return len(mine)
+            if body != stored.body:
+                documents.put(connection, self._next(stored, body), new=False)
+                count += 1
+        return count
 
     def _apply(
         self, document: Body, name: Any, actor: str, based_on: int | None

@@ -56,10 +56,11 @@ class EmailProfiles:
     outbox: Outbox
     plugins: Plugins
     keyring: Keyring = field(repr=False)
-    _database: Database = field(repr=False)
-    _builtin: BuiltIn = field(repr=False)
-    _pool: Pool = field(repr=False)
-    _keeper: TokenKeeper = field(repr=False)
+    _database: Database = field(repr=False, alias="database")
+    _builtin: BuiltIn = field(repr=False, alias="builtin")
+    _pool: Pool = field(repr=False, alias="pool")
+    _keeper: TokenKeeper = field(repr=False, alias="keeper")
+    _clock: Clock = field(repr=False, alias="clock")
 
     @classmethod
     def open(
@@ -119,6 +120,7 @@ class EmailProfiles:
             builtin=parts.builtin,
             pool=parts.pool,
             keeper=parts.keeper,
+            clock=parts.clock,
         )
         if deliver:
             opened.start()
@@ -178,7 +180,7 @@ class EmailProfiles:
 
         What can't be sent within *timeout* seconds is cancelled, or raises Unknown.
         """
-        return self.outbox.deliver(request, timeout)
+        return self.outbox.deliver(request, timeout).outcome
 
     def health(self, name: str) -> Health:
         """How a profile fares: pause and reason, last success, last failure."""
@@ -193,13 +195,38 @@ class EmailProfiles:
         with self._database.read() as connection:
             return audit.entries(connection, subject_id=subject_id, limit=limit)
 
-    def rotate_key(self) -> int:
-        """Seal every secret with a new key; in how many documents. Then `retire`."""
+    def rotate_key(self, *, actor: str = "") -> int:
+        """Seal every secret with a new key; how many documents hold any."""
         self.keyring.rotate()
+        return self._reseal("rotate the key", actor)
+
+    def retire_key(self, *, actor: str = "") -> int:
+        """
+        Drop all keys but the newest; how many went.
+
+        Whatever an older one still seals is sealed anew before; SecretError, with all
+        keys kept, where that can't be done.
+        """
+        self._reseal("retire old keys", actor)
+        return self.keyring.retire()
+
+    def _reseal(self, action: str, actor: str) -> int:
+        now = self._clock.now().timestamp()
 
         def work(connection: Connection) -> int:
+            count = self.profiles.reseal(connection) + self.clients.reseal(connection)
             self._keeper.reseal(connection)
-            return self.profiles.reseal(connection) + self.clients.reseal(connection)
+            entry = Entry(
+                at=now,
+                actor=actor,
+                action=action,
+                kind="key",
+                subject_id="",
+                subject=str(self.keyring.path),
+                detail={"documents": count},
+            )
+            audit.record(connection, entry)
+            return count
 
         return self._database.write(work)
 

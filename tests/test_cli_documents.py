@@ -182,14 +182,14 @@ def test_list(run: Run, write: Write) -> None:
     text, found = run("profile", "list"), run("profile", "list", "--json")
 
     assert [
-        ["NAME", "ENABLED", "MODE", "SERVER", "SECURITY", "REVISION", "DESCRIPTION"],
+        ["NAME", "STATE", "MODE", "SERVER", "SECURITY", "LAST", "FAILURE", "DESCRIPTION"],
         [
             "plant-alerts",
-            "yes",
+            "well",
             "basic",
             "mail.plant.example:587",
             "STARTTLS",
-            "1",
+            "-",
             "-",
         ],
     ] == [line.split() for line in text.stdout.splitlines()]
@@ -199,11 +199,17 @@ def test_list(run: Run, write: Write) -> None:
         "name": "plant-alerts",
         "description": "",
         "enabled": True,
+        "state": "well",
         "mode": "basic",
         "hostname": "mail.plant.example",
         "port": 587,
         "security": "STARTTLS",
         "revision": 1,
+        "failures": 0,
+        "paused_until": None,
+        "last_success_at": None,
+        "last_failure_at": None,
+        "last_failure": "",
     } == entry
 
 
@@ -331,7 +337,7 @@ def test_a_profile_with_waiting_messages_needs_force(run: Run, write: Write) -> 
     (message,) = json.loads(run("outbox", "list", "--json").stdout)
 
     assert (1, 0) == (refused.exit_code, forced.exit_code)
-    assert "1 messages wait" in refused.stderr
+    assert "messages wait for email profile" in refused.stderr
     assert "refused" == message["state"]
 
 

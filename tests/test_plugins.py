@@ -374,6 +374,12 @@ def test_hook_send(
         profiles.send(request(profile="nobody", lane="alarm"))
 
 
+class ObserverThatFails:
+    @hookimpl
+    def email_profiles_settled(self, outcome: Outcome) -> None:
+        raise RuntimeError("this observer is broken")
+
+
 def test_hook_settled(
     open_profiles: Open, smtp_server: Any, profile_document: Document
 ) -> None:
@@ -396,11 +402,10 @@ def test_hook_settled(
     profiles = open_profiles(plugin_manager=manager)
     counter = Counter()
     manager.register(Observer())
-    manager.register(Raises.__new__(Raises), "raises")
+    manager.register(ObserverThatFails(), "fails")
     manager.register(counter)
     profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    receipt = profiles.outbox.intake.queue(request())
-    profiles.outbox.delivery.wake()
+    receipt = manager.hook.email_profiles_send(request=request())
     profiles.outcome(receipt.id, wait=10)
     smtp_server.wait_for(1)
     profiles.close()

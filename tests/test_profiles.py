@@ -237,7 +237,7 @@ def test_deleting_a_profile_with_waiting_messages_needs_force(
     """Which refuses them, with that reason."""
     idle.profiles.apply(BASIC, actor="test")
     receipt = idle.send(request())
-    with pytest.raises(InUse, match="1 messages wait"):
+    with pytest.raises(InUse, match="messages wait for email profile 'plant': 1"):
         idle.profiles.delete("plant", actor="test")
     idle.profiles.delete("plant", actor="test", force=True)
 

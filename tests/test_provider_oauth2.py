@@ -77,6 +77,7 @@ class Script:
         json: Any = None,
         auth: tuple[str, str] | None = None,
         ca_file: str | None = None,
+        connect_timeout_s: float = 10,
         deadline: float,
     ) -> HttpReply:
         self.asked.append(Asked(method, url, dict(form or {}), auth, deadline))

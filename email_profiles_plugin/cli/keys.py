@@ -10,7 +10,7 @@ import click
 from . import output
 from .commands import Command, Group
 from .failures import Failure
-from .opening import opens
+from .opening import actor, opens
 
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
@@ -25,7 +25,7 @@ def key() -> None:
 @opens
 def rotate(facade: EmailProfiles) -> None:
     """Seal every secret with a new key; the old one still opens until `retire`."""
-    count = facade.rotate_key()
+    count = facade.rotate_key(actor=actor())
     done = f"sealed the secrets of {_many(count, 'document')} with a new key"
     output.say(f"{done}; `key retire` drops the old ones")
 
@@ -38,7 +38,8 @@ def retire(facade: EmailProfiles) -> None:
 
     A backup from before `rotate` can't be read without the old key.
     """
-    output.say(f"dropped {_many(facade.keyring.retire(), 'old key')}")
+    count = facade.retire_key(actor=actor())
+    output.say(f"dropped {_many(count, 'old key')}")
 
 
 def _many(count: int, noun: str) -> str:

@@ -35,15 +35,15 @@ def list_(facade: EmailProfiles, as_json: bool) -> None:
         output.print_json(entries)
         return
     output.table(
-        ("NAME", "ENABLED", "MODE", "SERVER", "SECURITY", "REVISION", "DESCRIPTION"),
+        ("NAME", "STATE", "MODE", "SERVER", "SECURITY", "LAST FAILURE", "DESCRIPTION"),
         [
             (
                 one["name"],
-                one["enabled"],
+                one["state"],
                 one["mode"],
                 f"{one['hostname']}:{one['port']}",
                 one["security"],
-                one["revision"],
+                one["last_failure"] if one["state"] != "well" else "",
                 one["description"],
             )
             for one in entries
@@ -54,16 +54,24 @@ def list_(facade: EmailProfiles, as_json: bool) -> None:
 def _entry(facade: EmailProfiles, stored: Stored) -> dict[str, Any]:
     document = documents.full(facade.profiles, stored)
     smtp = document["smtp"]
+    health = facade.health(stored.name)
+    state = "paused" if health.failures else "well"
     return {
         "id": stored.id,
         "name": stored.name,
         "description": document["description"],
         "enabled": document["enabled"],
+        "state": state if document["enabled"] else "disabled",
         "mode": document["auth"]["mode"],
         "hostname": smtp["hostname"],
         "port": smtp["port"],
         "security": _security(smtp),
         "revision": stored.revision,
+        "failures": health.failures,
+        "paused_until": output.moment(health.paused_until),
+        "last_success_at": output.moment(health.last_success_at),
+        "last_failure_at": output.moment(health.last_failure_at),
+        "last_failure": health.last_failure,
     }
 
 

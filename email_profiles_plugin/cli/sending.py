@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -200,15 +200,14 @@ def _queued(facade: EmailProfiles, request: SendRequest) -> Result:
 def _sent(facade: EmailProfiles, request: SendRequest, timeout: float) -> Result:
     from email_profiles_hookspecs.errors import Unknown
 
-    started = datetime.now(UTC)
     try:
-        outcome = facade.deliver(request, timeout)
+        sent = facade.outbox.deliver(request, timeout)
     except Unknown as error:
         return _unknown(facade, error)
-    return _told(facade, outcome, started)
+    return _told(facade, sent.outcome, sent.receipt.duplicate)
 
 
-def _told(facade: EmailProfiles, outcome: Outcome, started: datetime) -> Result:
+def _told(facade: EmailProfiles, outcome: Outcome, duplicate: bool) -> Result:
     entry = facade.outbox.show(outcome.id)
     trouble = [one for one in entry.history if one.error]
     last = trouble[-1] if trouble else None
@@ -219,14 +218,25 @@ def _told(facade: EmailProfiles, outcome: Outcome, started: datetime) -> Result:
         accepted=outcome.accepted,
         refused=output.refusals(outcome.refused),
         attempts=outcome.attempt,
-        duplicate=entry.queued_at is not None and entry.queued_at < started,
+        duplicate=duplicate,
         error=outcome.error or (last.error if last and not outcome.accepted else ""),
         remedy=last.remedy if last else "",
     )
 
 
 def _unknown(facade: EmailProfiles, error: Unknown) -> Result:
-    entry = facade.outbox.show(error.id)
+    from email_profiles_hookspecs.errors import NotFound
+
+    try:
+        entry = facade.outbox.show(error.id)
+    except NotFound:  # a site plugin has it
+        return Result(
+            id=error.id,
+            message_id="",
+            state="unknown",
+            error=error.message,
+            remedy=error.remedy,
+        )
     return Result(
         id=entry.id,
         message_id=entry.message_id,

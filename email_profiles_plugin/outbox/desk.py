@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from attrs import define, field
+from attrs import define, field, frozen
 from sqlalchemy import Connection
 
-from email_profiles_hookspecs import Outcome, Profile, SendRequest
+from email_profiles_hookspecs import Outcome, Profile, Receipt, SendRequest
 from email_profiles_hookspecs.errors import Conflict, NotFound, Unknown
 from email_profiles_hookspecs.services import Clock
 
@@ -21,7 +21,6 @@ from ..store.database import Database
 from ..store.views import MessageEntry
 from .delivery import Delivery
 from .heart import Heart
-from .intake import Intake
 from .record import Record
 from .worker import Worker
 
@@ -31,6 +30,14 @@ LOOK_S = 0.2
 """Seconds between looks at a row that another process may settle."""
 
 
+@frozen(kw_only=True)
+class Sent:
+    """What `deliver` did: the receipt of the message, and its outcome."""
+
+    receipt: Receipt
+    outcome: Outcome
+
+
 @define(kw_only=True, eq=False)
 class Outbox:
     """The queued messages, and what became of them."""
@@ -38,11 +45,11 @@ class Outbox:
     database: Database
     clock: Clock
     worker: Worker
-    intake: Intake
     record: Record
     delivery: Delivery
     heart: Heart
     resolve: Callable[[str], Profile | None]
+    send: Callable[[SendRequest], Receipt]
     announce: Callable[[Sequence[str]], None]
     settled: threading.Condition = field(factory=threading.Condition)
 
@@ -94,12 +101,13 @@ class Outbox:
             found = [views.outcome(connection, id) for id in ids]
         return [one for one in found if one is not None]
 
-    def deliver(self, request: SendRequest, timeout: float) -> Outcome:
+    def deliver(self, request: SendRequest, timeout: float) -> Sent:
         """
         Queue *request*, send it from this thread, and say what became of it.
 
-        What can't be sent within *timeout* seconds is cancelled; where it can't be,
-        as somebody is sending it, Unknown is raised with its id.
+        Site plugins have their say, as for every message. What can't be sent within
+        *timeout* seconds is cancelled; where it can't be, as somebody is sending it,
+        or a site plugin took it, Unknown is raised with its id.
         """
         deadline = self.clock.monotonic() + timeout
         self.heart.start()
@@ -108,7 +116,10 @@ class Outbox:
         credential = None
         if profile is not None and profile.enabled:
             credential = self.delivery.submitter.credential(profile)
-        receipt, claimed = self.intake.queue_claimed(request, owner)
+        receipt = self.send(request)
+        claimed = None
+        if profile is not None and not receipt.duplicate:
+            claimed = self._claimed(receipt.id, profile, owner)
         while profile is not None and credential is not None and claimed is not None:
             settlement = self.delivery.attempt(profile, credential, claimed, lapses)
             if settlement is not None and (settlement.pause or not settlement.again):
@@ -117,8 +128,8 @@ class Outbox:
             if settlement is not None:
                 credential = self.delivery.submitter.credential(profile)
                 claimed = self._again(receipt.id, profile, owner, deadline)
-        waited = deadline - self.clock.monotonic() if claimed is None else 0
-        return self._result(receipt.id, max(waited, 0))
+        left = deadline - self.clock.monotonic() if claimed is None else 0
+        return Sent(receipt=receipt, outcome=self._result(receipt.id, max(left, 0)))
 
     def retry(self, id: str, actor: str) -> None:
         """Send it once more, now: to all that did not get it. Not while it is sent."""
@@ -177,12 +188,23 @@ class Outbox:
         if self.clock.monotonic() + wait > deadline:
             return None
         threading.Event().wait(max(wait, 0))
+        return self._claimed(id, profile, owner)
+
+    def _claimed(self, id: str, profile: Profile, owner: str) -> Claimed | None:
+        """The row, if nobody else has it; one whose time is over is settled instead."""
         found = self.record.claim(profile, owner, id=id)
+        if not found:
+            self.record.expire()
         return found[0] if found else None
 
     def _result(self, id: str, wait: float) -> Outcome:
         """The outcome; what is still queued at the end is cancelled."""
-        found = self.outcome(id, wait)
+        try:
+            found = self.outcome(id, wait)
+        except NotFound as error:
+            raise Unknown(
+                f"a site plugin took the message, as {id}", id, "ask that plugin"
+            ) from error
         if found is None:
             self._cancel(self.show(id), "the caller, at its timeout")
             found = self.outcome(id)

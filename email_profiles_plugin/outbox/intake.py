@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from attrs import define, evolve
-from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Problem, Profile, Receipt, SendRequest
 from email_profiles_hookspecs.errors import (
@@ -26,8 +25,7 @@ from ..clock import SystemChance
 from ..documents import document_from_request
 from ..message import message_id_for, render
 from ..settlement import LANES
-from ..store import claims, queue
-from ..store.claims import Claimed
+from ..store import queue
 from ..store.database import Database
 from ..store.queue import Draft
 
@@ -54,18 +52,6 @@ class Intake:
         Raises Invalid, NotFound, Disabled, FromNotAllowed and IdempotencyConflict for
         a request that can never be sent, OutboxUnavailable when none can be queued.
         """
-        receipt, _ = self._put(request, None)
-        return receipt
-
-    def queue_claimed(
-        self, request: SendRequest, owner: str
-    ) -> tuple[Receipt, Claimed | None]:
-        """Queue *request* for *owner* alone; no claim where it was queued before."""
-        return self._put(request, owner)
-
-    def _put(
-        self, request: SendRequest, owner: str | None
-    ) -> tuple[Receipt, Claimed | None]:
         problems = list(check(request))
         if problems:
             raise Invalid("send request", problems)
@@ -76,31 +62,14 @@ class Intake:
             raise Disabled(f"the email profile {profile.name!r} is disabled")
         draft = self._draft(request, profile)
         may_send_as(profile, (request.from_address, request.sender))
-
-        def put(
-            connection: Connection,
-        ) -> tuple[Receipt, Claimed | None]:
-            before = queue.queue(connection, draft)
-            if before is not None:
-                again = _receipt(before.id, before.message_id, before.queued_at)
-                return evolve(again, duplicate=True), None
-            receipt = _receipt(draft.id, draft.message_id, draft.queued_at)
-            if owner is None or draft.dry_run:
-                return receipt, None
-            claimed = claims.claim(
-                connection,
-                owner=owner,
-                now=draft.queued_at,
-                limit=1,
-                revision=profile.revision,
-                id=draft.id,
-            )
-            return receipt, claimed[0] if claimed else None
-
         try:
-            return self.database.write(put)
+            before = self.database.write(lambda c: queue.queue(c, draft))
         except StoreUnavailable as error:
             raise OutboxUnavailable(error.message, error.remedy) from error
+        if before is not None:
+            again = _receipt(before.id, before.message_id, before.queued_at)
+            return evolve(again, duplicate=True)
+        return _receipt(draft.id, draft.message_id, draft.queued_at)
 
     def _draft(self, request: SendRequest, profile: Profile) -> Draft:
         now = self.clock.now()

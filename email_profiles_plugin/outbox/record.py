@@ -209,11 +209,12 @@ class Record:
                 return
 
         def work(connection: Connection) -> list[str]:
-            ids = queue.expired(connection, now)
-            for id in ids:
+            rows = queue.expired(connection, now)
+            for id, error in rows:
                 settling.move_recipients(connection, id, WAITING, "expired", now)
-                settling.close(connection, id, by="", now=now)
-            return ids
+                reason = error or "it could not be sent in time"
+                settling.close(connection, id, by="", now=now, error=reason)
+            return [id for id, _ in rows]
 
         self.announce(self.database.write(work))
 

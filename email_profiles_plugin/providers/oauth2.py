@@ -168,6 +168,7 @@ class OAuth2:
             form=form,
             auth=auth,
             ca_file=client.ca_file,
+            connect_timeout_s=client.connect_timeout_ms / 1000,
             deadline=self._until(client, deadline),
         )
 
@@ -183,6 +184,7 @@ class OAuth2:
                 "GET",
                 url,
                 ca_file=client.ca_file,
+                connect_timeout_s=client.connect_timeout_ms / 1000,
                 deadline=self._until(client, deadline),
             )
             metadata = _object(reply.body) if reply.status == 200 else {}

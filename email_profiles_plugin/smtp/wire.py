@@ -252,7 +252,8 @@ class Wire:
         while (reply := self._reader.next()) is not None:
             if group.hide:
                 reply = masked(reply, group.hide)
-            self.tell(f"S: {reply}")
+            for line in str(reply).split("\n"):
+                self.tell(f"S: {line}")
             if len(replies) == group.replies:
                 raise ProtocolError(group.stage, f"a reply too many: {reply}")
             replies.append(reply)

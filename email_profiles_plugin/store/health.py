@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -9,18 +10,19 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..verdict import pause
 from .tables import health
+from .views import moment
 
 
 @frozen(kw_only=True)
 class Health:
-    """A profile's state as people are shown it; times in seconds since 1970."""
+    """How a profile fares; it rests until *paused_until* after *failures* in a row."""
 
     failures: int = 0
-    paused_until: float = 0
+    paused_until: datetime | None = None
     reason: str = ""
     remedy: str = ""
-    last_success_at: float | None = None
-    last_failure_at: float | None = None
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
     last_failure: str = ""
 
 
@@ -33,11 +35,11 @@ def read(connection: Connection, profile_id: str) -> Health:
         return Health()
     return Health(
         failures=row.failures,
-        paused_until=row.paused_until,
+        paused_until=moment(row.paused_until or None),
         reason=row.reason,
         remedy=row.remedy,
-        last_success_at=row.last_success_at,
-        last_failure_at=row.last_failure_at,
+        last_success_at=moment(row.last_success_at),
+        last_failure_at=moment(row.last_failure_at),
         last_failure=row.last_failure,
     )
 

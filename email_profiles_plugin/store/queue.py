@@ -168,15 +168,17 @@ def used(connection: Connection, profile_id: str, now: float) -> tuple[int, int]
     return minute or 0, day or 0
 
 
-def expired(connection: Connection, now: float) -> list[str]:
-    """The queued rows whose time is over."""
-    return list(
-        connection.scalars(
-            select(message.c.id)
-            .where(message.c.state == "queued")
-            .where(message.c.expires_at <= now)
-        )
-    )
+_EXPIRED = (
+    select(message.c.id, message.c.error)
+    .where(message.c.state == "queued")
+    .where(message.c.expires_at <= bindparam("now"))
+)
+
+
+def expired(connection: Connection, now: float) -> list[tuple[str, str]]:
+    """The queued rows whose time is over, each with the error of its last attempt."""
+    rows = connection.execute(_EXPIRED, {"now": now})
+    return [(row.id, row.error) for row in rows]
 
 
 def sweep(connection: Connection, before: float, now: float) -> int:

@@ -117,9 +117,15 @@ class Http(Protocol):
         json: Any = None,
         auth: tuple[str, str] | None = None,
         ca_file: str | None = None,
+        connect_timeout_s: float = 10,
         deadline: float,
     ) -> HttpReply:
-        """Send one request and read the answer whole; HttpError when there is none."""
+        """
+        Send one request and read the answer whole; HttpError when there is none.
+
+        *auth* is HTTP Basic, both parts form-encoded first (RFC 6749, 2.3.1); without
+        *ca_file* what the machine trusts is trusted; *deadline* is monotonic.
+        """
         ...
 
 
