@@ -15,6 +15,7 @@ from unittest.mock import patch
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from sybil.typing import Parser
 
 PORT = "8025"
 """The port that the pages name; a mail server of the page's own stands in for it."""
@@ -94,7 +95,7 @@ def compare_output(example: Example) -> None:
         assert OutputChecker().check_output(example.parsed, printed, flags), printed
 
 
-PARSERS = [
+PARSERS: list[Parser] = [
     SkipParser(),
     PythonCodeBlockParser(),
     CodeBlockParser(language="bash", evaluator=run_shell),

@@ -163,3 +163,14 @@ def test_extras_name_what_exists() -> None:
 
     assert ["demo", "test"] == list(extras)
     assert demo <= test
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["dmeo"], 2), (["--help"], 0)])
+def test_try_says_what_it_takes(words: list[str], code: int) -> None:
+    """Without a word that it knows, `try.py` names those it does, and ends."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "try.py"), *words], capture_output=True, text=True
+    )
+
+    assert code == done.returncode
+    assert "python3 try.py demo" in done.stderr

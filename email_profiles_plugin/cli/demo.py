@@ -25,10 +25,16 @@ if TYPE_CHECKING:
     from email_profiles_hookspecs import Outcome, SendRequest
 
     from ..runtime import EmailProfiles
-    from ..testing import CertificateAuthority, Delivered, SmtpServer
+    from ..testing import (
+        AuthorizationServer,
+        CertificateAuthority,
+        Delivered,
+        SmtpServer,
+    )
 
 WAIT_S = 10
 USER = "gateway"
+MAILBOX = "gateway@plant.example"
 
 READINGS = "time;tank;level\n08:14:02;4;92,4 %\n08:14:03;4;92,9 %\n"
 
@@ -70,10 +76,11 @@ class Stage:
 @click.option("--session", is_flag=True, help="And what was said, redacted.")
 def demo(session: bool) -> None:
     """
-    Send a message by an email profile, from a host to a mail server.
+    Send messages by email profiles, from a host to a mail server.
 
-    Host, profile and server exist for the moment only: the server is on loopback, with
-    TLS and a password; the home is a temporary folder. Yours is not touched.
+    One profile has a password, the other gets OAuth 2.0 tokens. Host, profiles and
+    servers exist for the moment only: the servers are on loopback, with TLS; the home
+    is a temporary folder. Yours is not touched.
     """
     _require_servers()
     with TemporaryDirectory(prefix="email-profiles-demo-") as folder:
@@ -93,19 +100,22 @@ def _require_servers() -> None:
 
 def _stages(folder: Path) -> Iterator[tuple[Exhibit, Stage]]:
     """Each exhibit, with everything that it needs running."""
-    from ..testing import CertificateAuthority, SmtpServer
+    from ..testing import AuthorizationServer, CertificateAuthority, SmtpServer
 
     authority = CertificateAuthority(folder)
     password = secrets.token_urlsafe(16)
     with (
+        AuthorizationServer(authority) as authorization,
         SmtpServer(
             tls="starttls",
             ssl_context=authority.server_context(),
             users={USER: password},
+            accept_token=authorization.accepts,
         ) as server,
         _host(folder / "home", server) as stage,
     ):
         yield _basic(server, authority, password), stage
+        yield _oauth2(server, authority, authorization), stage
 
 
 @contextmanager
@@ -135,6 +145,16 @@ def _host(home: Path, server: SmtpServer) -> Iterator[Stage]:
         yield Stage(server=server, facade=facade, manager=manager, observer=observer)
 
 
+def _smtp(server: SmtpServer, authority: CertificateAuthority) -> dict[str, Any]:
+    return {
+        "hostname": server.host,
+        "port": server.port,
+        "use_starttls": True,
+        "ssl_protocols": ["TLSv1.2", "TLSv1.3"],
+        "ca_file": str(authority.ca_file),
+    }
+
+
 def _basic(
     server: SmtpServer, authority: CertificateAuthority, password: str
 ) -> Exhibit:
@@ -143,14 +163,34 @@ def _basic(
         profile={
             "name": "plant-alerts",
             "description": "Alarms of the tank farm",
-            "smtp": {
-                "hostname": server.host,
-                "port": server.port,
-                "use_starttls": True,
-                "ssl_protocols": ["TLSv1.2", "TLSv1.3"],
-                "ca_file": str(authority.ca_file),
-            },
+            "smtp": _smtp(server, authority),
             "auth": {"mode": "basic", "username": USER, "password": password},
+            "policy": {"from_addresses": ["plant.example"]},
+        },
+    )
+
+
+def _oauth2(
+    server: SmtpServer,
+    authority: CertificateAuthority,
+    authorization: AuthorizationServer,
+) -> Exhibit:
+    client_secret = secrets.token_urlsafe(16)
+    authorization.register("gateway-of-the-plant", client_secret, user=MAILBOX)
+    return Exhibit(
+        title="a profile with OAuth 2.0, by the gateway's own credentials",
+        client={
+            "name": "plant-login",
+            "client_id": "gateway-of-the-plant",
+            "client_secret": client_secret,
+            "issuer": authorization.issuer,
+            "ca_file": str(authorization.ca_file),
+        },
+        profile={
+            "name": "plant-cloud",
+            "description": "The same, by a provider that has retired passwords",
+            "smtp": _smtp(server, authority),
+            "auth": {"mode": "oauth2", "username": MAILBOX, "client": "plant-login"},
             "policy": {"from_addresses": ["plant.example"]},
         },
     )
@@ -190,7 +230,7 @@ def _perform(exhibit: Exhibit, stage: Stage, session: bool) -> None:
 
     if outcome.state == "accepted":
         _heading("The server received")
-        _print_received(stage.server.wait_for(1)[-1])
+        _print_received(stage.server.messages[-1])
     _heading("The host is told what became of it")
     _print_outcome(outcome)
     if session:
