@@ -182,7 +182,16 @@ def test_list(run: Run, write: Write) -> None:
     text, found = run("profile", "list"), run("profile", "list", "--json")
 
     assert [
-        ["NAME", "STATE", "MODE", "SERVER", "SECURITY", "LAST", "FAILURE", "DESCRIPTION"],
+        [
+            "NAME",
+            "STATE",
+            "MODE",
+            "SERVER",
+            "SECURITY",
+            "LAST",
+            "FAILURE",
+            "DESCRIPTION",
+        ],
         [
             "plant-alerts",
             "well",

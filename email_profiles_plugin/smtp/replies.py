@@ -17,16 +17,14 @@ MAX_LINES = 256
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match[0]):02x}"
 
 
 def _text(octets: bytes) -> str:
-    """Readable on any terminal: control characters are shown, never acted on."""
-    return _UNPRINTABLE.sub(_escape, octets.decode("utf-8", "backslashreplace"))
+    """Readable on any terminal: what is not printable is shown, never acted on."""
+    text = octets.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _reply(code: int, lines: list[str]) -> Reply:
