@@ -96,7 +96,7 @@ def parse(text: str) -> Address:
             f"{shown(text)} has more than {LOCAL_MAX} octets before the at sign"
         )
     try:
-        wired = _a_labels(domain)
+        wired = a_labels(domain)
     except ValueError as error:
         raise ValueError(f"{shown(text)}: {error}") from None
     return Address(
@@ -119,7 +119,7 @@ def matches(address: Address, allowed: str) -> bool:
     try:
         if "@" in allowed:
             return address.key == parse(allowed).key
-        domain = _a_labels(allowed.strip(" ")).lower()
+        domain = a_labels(allowed.strip(" ")).lower()
     except ValueError:
         return False
     return address.key.endswith("@" + domain)
@@ -172,7 +172,7 @@ def _written_local(local: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _a_labels(domain: str) -> str:
+def a_labels(domain: str) -> str:
     """
     *domain* in A-labels, an ASCII one as written; ValueError where it is none.
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pluggy
 from attrs import define, field
 
+from email_profiles_hookspecs.errors import StoreUnavailable
 from email_profiles_hookspecs.services import Clock
 
 from .store import settling, views
@@ -32,14 +33,22 @@ class Announcer:
         return bool(self._observers())
 
     def announce(self, ids: Sequence[str]) -> None:
-        """Tell the observers of each of these messages."""
-        told = [id for id in ids if self._tell(id)]
-        if told:
-            now = self.clock.now().timestamp()
-            self.database.write(lambda c: settling.announced(c, told, now))
-        if ids:
-            with self.settled:
-                self.settled.notify_all()
+        """
+        Tell the observers of each of these messages that nobody was told of.
+
+        Raises nothing: what was not announced is found again later.
+        """
+        if not ids:
+            return
+        with self.settled:
+            self.settled.notify_all()
+        try:
+            told = [id for id in ids if self._tell(id)]
+            if told:
+                now = self.clock.now().timestamp()
+                self.database.write(lambda c: settling.announced(c, told, now))
+        except StoreUnavailable as error:
+            log.warning("an announcement has to wait: %s", error)
 
     def _observers(self) -> list[pluggy.HookImpl]:
         """In the order in which pluggy would call them."""
@@ -56,7 +65,7 @@ class Announcer:
             given = {"outcome": outcome} if "outcome" in observer.argnames else {}
             try:
                 observer.function(**given)
-            except Exception:
+            except (Exception, SystemExit):
                 name = observer.plugin_name
                 log.exception("observer %s failed on %s", name, outcome.id)
         return True

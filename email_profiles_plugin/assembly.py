@@ -213,6 +213,7 @@ class Assembly:
             debug=_print_debug,
             resolve=self.known,
             schemas=self.resolver.schemas,
+            fingerprint=provision.fingerprint,
         )
 
     def _send(self, request: SendRequest) -> Receipt:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -21,8 +22,7 @@ class BuiltIn:
     find: Callable[[str], Profile | None]
     queue: Callable[[SendRequest], Receipt]
     closed: bool = False
-    within: threading.local = field(factory=threading.local, init=False)
-    """What was queued within the call that a thread is in."""
+    _within: threading.local = field(factory=threading.local, init=False)
 
     @hookimpl(trylast=True)
     def email_profiles_resolve(self, name: str) -> Profile | None:
@@ -32,9 +32,25 @@ class BuiltIn:
     @hookimpl(trylast=True)
     def email_profiles_send(self, request: SendRequest) -> Receipt:
         self._open()
-        self.within.receipt = self.queue(request)
-        receipt: Receipt = self.within.receipt
+        receipt = self.queue(request)
+        self._noted().append((request, receipt))
         return receipt
+
+    @contextmanager
+    def noting(self) -> Iterator[list[tuple[SendRequest, Receipt]]]:
+        """What this thread queues meanwhile, each with its request."""
+        outer, inner = self._noted(), list[tuple[SendRequest, Receipt]]()
+        self._within.noted = inner
+        try:
+            yield inner
+        finally:
+            outer.extend(inner)
+            self._within.noted = outer
+
+    def _noted(self) -> list[tuple[SendRequest, Receipt]]:
+        noted: list[tuple[SendRequest, Receipt]] | None
+        noted = getattr(self._within, "noted", None)
+        return [] if noted is None else noted
 
     def _open(self) -> None:
         if self.closed:
@@ -73,15 +89,18 @@ class Guard:
     def email_profiles_send(
         self, request: SendRequest
     ) -> Generator[None, Receipt | None, Receipt | None]:
-        self.builtin.within.receipt = None
-        try:
-            receipt = yield
-            if receipt is None or isinstance(receipt, Receipt):
-                return receipt
-            raise TypeError(f"send returned no Receipt but {type(receipt).__name__}")
-        except EmailProfilesError:
-            raise
-        except Exception:
-            log.exception("a plugin failed to send; queueing the message all the same")
-        queued: Receipt | None = self.builtin.within.receipt
-        return queued or self.builtin.email_profiles_send(request)
+        with self.builtin.noting() as queued:
+            try:
+                receipt = yield
+                if receipt is None or isinstance(receipt, Receipt):
+                    return receipt
+                what = type(receipt).__name__
+                raise TypeError(f"send returned no Receipt but {what}")
+            except EmailProfilesError:
+                raise
+            except Exception:
+                log.exception("a plugin failed to send; queueing the message anyhow")
+            for one, receipt in queued:
+                if one is request:
+                    return receipt
+            return self.builtin.email_profiles_send(request)

@@ -12,6 +12,7 @@ from email_profiles_hookspecs.errors import InUse
 from . import documents as rules
 from .documents.shapes import Schema
 from .profiles import Kind
+from .resolution import contained
 from .sealing import Body
 from .settlement import WAITING
 from .store import documents, health, settling, tokens, views
@@ -37,15 +38,12 @@ def profile_kind(
         profile = rules.profile_from_document(
             body, id=id, revision=0, schemas=schemas()
         )
-        return providers()[profile.mode].check(profile, services(profile))
+        provider = providers()[profile.mode]
+        with contained(profile):
+            return list(provider.check(profile, services(profile)))
 
     def gone(connection: Connection, stored: Stored, force: bool) -> None:
-        waiting = views.queued(connection, stored.id)
-        if waiting and not force:
-            raise InUse(
-                f"messages wait for email profile {stored.name!r}: {len(waiting)}",
-                "let them go out, cancel them, or delete it by force",
-            )
+        waiting = _waiting(connection, stored, force)
         moment = now()
         for id in waiting:
             settling.move_recipients(connection, id, WAITING, "refused", moment)
@@ -90,3 +88,23 @@ def client_kind() -> Kind:
         gone=lambda connection, stored, force: None,
         touched=touched,
     )
+
+
+def _waiting(connection: Connection, stored: Stored, force: bool) -> list[str]:
+    """
+    The messages that wait for a profile that is to be deleted.
+
+    InUse where there are any, without *force*, or one is on its way to the server.
+    """
+    if views.listed(connection, state="sending", profile_id=stored.id, limit=1):
+        raise InUse(
+            f"a message of email profile {stored.name!r} is being sent just now",
+            "try again in a moment",
+        )
+    waiting = views.queued(connection, stored.id)
+    if waiting and not force:
+        raise InUse(
+            f"messages wait for email profile {stored.name!r}: {len(waiting)}",
+            "let them go out, cancel them, or delete it by force",
+        )
+    return waiting

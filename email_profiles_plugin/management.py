@@ -10,6 +10,8 @@ from email_profiles_hookspecs import Authenticator, Manageable, Profile, TokenSt
 from email_profiles_hookspecs.errors import Conflict
 from email_profiles_hookspecs.services import Clock, TokenAction
 
+from .resolution import contained
+
 ACTION_S = 60
 """Seconds that an action may take."""
 
@@ -29,34 +31,41 @@ class TokenManagement:
 
     def status(self, name: str) -> TokenStatus:
         """State, expiry, scope, account, and the actions that are offered now."""
-        return self._manageable(name).status()
+        profile, found = self._manageable(name)
+        with contained(profile):
+            return found.status()
 
     def refresh(self, name: str) -> TokenStatus:
         """Ask for a new token now (*Refresh Token*)."""
-        return self._offering(name, "refresh").refresh(self._deadline())
+        profile, found = self._offering(name, "refresh")
+        with contained(profile):
+            return found.refresh(self._deadline())
 
     def revoke(self, name: str) -> None:
         """Give the token up, at the authorization server too where it can be."""
-        self._offering(name, "revoke").revoke(self._deadline())
+        profile, found = self._offering(name, "revoke")
+        with contained(profile):
+            found.revoke(self._deadline())
 
-    def _offering(self, name: str, action: TokenAction) -> Manageable:
-        found = self._manageable(name)
-        offered = found.status().actions
+    def _offering(self, name: str, action: TokenAction) -> tuple[Profile, Manageable]:
+        profile, found = self._manageable(name)
+        with contained(profile):
+            offered = found.status().actions
         if action not in offered:
             able = ", ".join(offered) or "nothing"
             raise Conflict(
                 f"the token of {name!r} can't be {_PAST[action]} now; it offers {able}"
             )
-        return found
+        return profile, found
 
-    def _manageable(self, name: str) -> Manageable:
+    def _manageable(self, name: str) -> tuple[Profile, Manageable]:
         profile = self.profile(name)
         found = self.authenticator(profile)
         if not isinstance(found, Manageable):
             raise Conflict(
                 f"email profile {name!r} has no token: its mode is {profile.mode}"
             )
-        return found
+        return profile, found
 
     def _deadline(self) -> float:
         return self.clock.monotonic() + ACTION_S

@@ -183,10 +183,17 @@ def load(
 
 
 def prepared(manager: pluggy.PluginManager | None) -> pluggy.PluginManager:
-    """A manager that knows our hooks; the host's own, or a new one."""
+    """
+    A manager that knows our hooks; the host's own, or a new one.
+
+    TypeError where it takes no hooks of ours, or serves a facade that is open.
+    """
     if manager is None:
         manager = pluggy.PluginManager(PROJECT)
-    if not hasattr(manager.hook, "email_profiles_send"):
+    if getattr(manager.get_plugin(CORE), "closed", True) is False:
+        raise TypeError("this plugin manager is in use by email profiles that are open")
+    send = getattr(manager.hook, "email_profiles_send", None)
+    if send is None or not send.has_spec():  # a plugin may have come before the specs
         try:
             manager.add_hookspecs(specs)
         except ValueError as error:

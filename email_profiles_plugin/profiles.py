@@ -15,7 +15,7 @@ from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevis
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import references, rename_reference, secret_pointers
+from .documents import json_path, references, rename_reference, secret_pointers
 from .documents.shapes import Schema
 from .sealing import Body, Moved, Sealer, with_value
 from .store import audit, documents
@@ -25,7 +25,7 @@ from .store.documents import Stored
 EMBEDDED = "embedded/"
 """Starts the names of documents that belong to a consumer; no user's name can."""
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\]{1,64}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}")
 
 
 @frozen(kw_only=True)
@@ -109,7 +109,10 @@ class Documents:
         *owner* is the consumer's lasting id: settings of the same owner are replaced.
         """
         given = {**document, "name": owner}
-        return self._apply(given, EMBEDDED + owner, actor, None).stored.name
+        applied = self._apply(given, EMBEDDED + owner, actor, None)
+        if applied.change == "unchanged" and not self._touch(applied.stored):
+            applied = self._apply(given, EMBEDDED + owner, actor, None)
+        return applied.stored.name
 
     def set_secret(self, name: str, field: str, value: str, *, actor: str) -> Stored:
         """Seal *value* as the secret called *field*: `auth.password`, `password`."""
@@ -138,6 +141,9 @@ class Documents:
         if old is not None and _alike(document, old.body):
             body, warnings = self.sealer.keep(document, old.body)
         problems = self.kind.validate(body)
+        for place in documents.unstorable(body):
+            message = "half a character (a lone surrogate) can't be stored"
+            problems.append(Problem(path=json_path(place), message=message))
         if not problems:
             before = old.body if old is not None else None
             problems = self.sealer.problems(body, before, id)
@@ -148,7 +154,8 @@ class Documents:
 
     def rename(self, old: str, new: str, *, actor: str) -> Stored:
         """Give it another name; all that refers to it goes on doing so. NameTaken."""
-        if not _NAME.fullmatch(new) or new != new.strip():
+        wrong = not isinstance(new, str) or not _NAME.fullmatch(new)
+        if wrong or new != new.strip():
             message = "has to have 1 to 64 characters, no slash, no control character"
             raise Invalid("new name", [Problem(path="$.name", message=message)])
 
@@ -243,6 +250,11 @@ class Documents:
         self.changed()
         change = "created" if old is None else "changed"
         return Applied(stored=stored, change=change, warnings=tuple(warnings))
+
+    def _touch(self, stored: Stored) -> bool:
+        """Put off its collection; whether it was still there."""
+        now = self.clock.now().timestamp()
+        return self.database.write(lambda c: documents.touch(c, stored.id, now))
 
     def _targets(self, connection: Connection, body: Body) -> dict[str, str]:
         """The ids of what *body* names; Invalid for a name that there is not."""

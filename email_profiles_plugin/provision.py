@@ -59,26 +59,24 @@ class Provision:
 
     def services(self, profile: Profile) -> ProfileServices:
         """What the provider of *profile* may use."""
-        clients = StoredClients(self.database)
         return ProfileServices(
             clock=self.clock,
             http=self.http,
             secrets=SecretReader(self.keyring),
-            clients=clients,
+            clients=StoredClients(self.database),
             tokens=self.tokens.of(
                 profile.id,
-                _fingerprint(profile, clients),
+                self.fingerprint(profile),
                 token_rules.read_timing(profile.auth),
             ),
             logger=logging.getLogger(f"email_profiles_plugin.mode.{profile.mode}"),
         )
 
-
-def _fingerprint(profile: Profile, clients: StoredClients) -> str:
-    """What the profile's token is issued for; its client by the name in auth."""
-    name = profile.auth.get("client")
-    client = None
-    if isinstance(name, str):
-        with suppress(NotFound):
-            client = clients.get(name)
-    return token_rules.fingerprint(profile.mode, profile.auth, client)
+    def fingerprint(self, profile: Profile) -> str:
+        """What the profile's token is issued for; its client by the name in auth."""
+        name = profile.auth.get("client")
+        client = None
+        if isinstance(name, str):
+            with suppress(NotFound):
+                client = StoredClients(self.database).get(name)
+        return token_rules.fingerprint(profile.mode, profile.auth, client)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 
 from attrs import define, evolve, field
 
 from email_profiles_hookspecs import Authenticator, AuthProvider, Profile, Services
-from email_profiles_hookspecs.errors import Invalid
+from email_profiles_hookspecs.errors import (
+    EmailProfilesError,
+    Invalid,
+    StoreUnavailable,
+)
 
 from .documents import (
     document_from_profile,
@@ -20,6 +26,9 @@ from .documents.shapes import Schema
 from .store import documents
 from .store.database import Database
 from .store.documents import Stored
+from .submission import plugin_failed
+
+log = logging.getLogger(__name__)
 
 
 @define(kw_only=True, eq=False)
@@ -57,16 +66,23 @@ class Resolver:
         """
         The profile of a queued message: by id, whatever it is called now.
 
-        One that is not in the store is asked for by name. None while it can't be had.
+        One that is not in the store is asked for by name, and has *id* all the same,
+        as the message's row does. None while it can't be had, for whatever reason:
+        its messages wait, and nobody else's. StoreUnavailable where all wait.
         """
-        with self.database.read() as connection:
-            found = documents.by_id(connection, id)
-        if found is None:
-            return self.ask(name)
+        reading = True
         try:
-            return self._profile(found)
-        except Invalid:
-            return None  # its mode's plugin is not loaded; the message waits
+            with self.database.read() as connection:
+                found = documents.by_id(connection, id)
+            reading = False
+            made = self.ask(name) if found is None else self._profile(found)
+        except (Exception, SystemExit) as error:
+            if reading and isinstance(error, StoreUnavailable):
+                raise
+            foreign = not isinstance(error, EmailProfilesError)
+            log.warning("%r can't be used: %s", name, error, exc_info=foreign)
+            return None
+        return made if made is None or made.id == id else evolve(made, id=id)
 
     def accept(self, profile: Profile) -> Profile:
         """
@@ -76,8 +92,8 @@ class Resolver:
         """
         with self._guard:
             known = self._profiles.get(profile.id)
-            if known is profile:
-                return profile
+            if known is not None and known == profile:  # another thread's, maybe
+                return known
             if self._accepted.get(profile.id) == profile:
                 return self._accepted[profile.id]
         document = document_from_profile(profile)
@@ -107,7 +123,9 @@ class Resolver:
 
     def build(self, profile: Profile) -> Authenticator:
         """A new authenticator, which nobody else uses."""
-        return self.providers()[profile.mode].build(profile, self.services(profile))
+        provider = self.providers()[profile.mode]
+        with contained(profile):
+            return provider.build(profile, self.services(profile))
 
     def stamp(self, profile: Profile) -> Hashable:
         """Changes with the profile, and with each document that it refers to."""
@@ -128,3 +146,14 @@ class Resolver:
         with self._guard:
             self._profiles[found.id] = made
         return made
+
+
+@contextmanager
+def contained(profile: Profile) -> Iterator[None]:
+    """What the plugin of the profile's mode raises becomes a contract error."""
+    try:
+        yield
+    except EmailProfilesError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise plugin_failed(profile, error) from error

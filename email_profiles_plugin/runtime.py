@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -85,7 +86,8 @@ class EmailProfiles:
         platform's data folder); *database* is its URL (EMAIL_PROFILES_DATABASE, else
         a SQLite file in *home*). *plugin_manager* is the host's own, through
         AcceptsEmailProfiles. *deliver* False leaves messages to another process.
-        *blocked* and *only* name external plugins. Raises StoreUnavailable.
+        *blocked* and *only* name external plugins. Raises StoreUnavailable; TypeError
+        for a manager that others which are open use, or that takes no hooks of ours.
         """
         place = Path(
             home
@@ -122,24 +124,31 @@ class EmailProfiles:
             keeper=parts.keeper,
             clock=parts.clock,
         )
-        if deliver:
-            opened.start()
-        return opened
+        return opened._started() if deliver else opened
 
     def start(self) -> None:
         """Begin to deliver."""
         self.outbox.heart.start()
         self.outbox.delivery.start()
 
+    def _started(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
     def close(self) -> None:
-        """Finish what is being sent, and let go of everything."""
+        """Finish what is being sent, and let go of everything, whatever fails."""
         self._builtin.closed = True
-        self.outbox.delivery.stop()
-        self.outbox.heart.stop()
-        self._pool.close()
-        self._keeper.close()
-        self.plugins.withdraw()
-        self._database.close()
+        with ExitStack() as last:  # from the last to the first
+            last.callback(self._database.close)
+            last.callback(self.plugins.withdraw)
+            last.callback(self._keeper.close)
+            last.callback(self._pool.close)
+            last.callback(self.outbox.heart.stop)
+            last.callback(self.outbox.delivery.stop)
 
     def __enter__(self) -> Self:
         return self
@@ -197,8 +206,7 @@ class EmailProfiles:
 
     def rotate_key(self, *, actor: str = "") -> int:
         """Seal every secret with a new key; how many documents hold any."""
-        self.keyring.rotate()
-        return self._reseal("rotate the key", actor)
+        return self.keyring.rotate(lambda: self._reseal("rotate the key", actor))
 
     def retire_key(self, *, actor: str = "") -> int:
         """
@@ -207,8 +215,7 @@ class EmailProfiles:
         Whatever an older one still seals is sealed anew before; SecretError, with all
         keys kept, where that can't be done.
         """
-        self._reseal("retire old keys", actor)
-        return self.keyring.retire()
+        return self.keyring.retire(lambda: self._reseal("retire old keys", actor))
 
     def _reseal(self, action: str, actor: str) -> int:
         now = self._clock.now().timestamp()

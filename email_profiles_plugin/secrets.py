@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from attrs import define, field
@@ -13,6 +14,11 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from email_profiles_hookspecs import SecretRef
 from email_profiles_hookspecs.errors import SecretError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: keys are changed by one at a time
+    fcntl = None  # type: ignore[assignment]
 
 KEY_VARIABLE = "EMAIL_PROFILES_KEY"
 """Holds the keys, newest first, with commas between; replaces the key file."""
@@ -23,26 +29,31 @@ class Keyring:
     """
     The keys: the newest seals, all of them open.
 
-    They are in *path* (mode 0600, one a line, made on first use) or in the environment.
-    A sealed value holds its place, and opens in that place alone.
+    They are in *path* (mode 0600, one a line, made on first use) or in the environment,
+    and looked up each time, as another process may change them. A sealed value holds
+    its place, and opens in that place alone.
     """
 
     path: Path
     environment: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     _keys: tuple[str, ...] = field(default=(), init=False, repr=False)
     _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _turn: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def seal(self, place: str, text: str) -> str:
         """*text*, to be opened in *place* only."""
         payload = json.dumps({"place": place, "text": text}).encode()
-        return self._fernet(self._loaded()).encrypt(payload).decode()
+        return self._usable().encrypt(payload).decode()
 
     def open(self, place: str, sealed: str) -> str:
         """What was sealed; SecretError in another place, or without its key."""
         try:
-            payload = self._fernet(self._loaded()).decrypt(sealed.encode())
-        except InvalidToken:
-            payload = self._after_rereading(sealed)
+            payload = self._usable().decrypt(sealed.encode())
+        except (InvalidToken, UnicodeEncodeError):
+            raise SecretError(
+                "a sealed secret does not open with this installation's keys",
+                f"bring back the key file {self.path}, or type the secret anew",
+            ) from None
         opened = json.loads(payload)
         if opened["place"] != place:
             raise SecretError(
@@ -52,52 +63,80 @@ class Keyring:
         text: str = opened["text"]
         return text
 
-    def rotate(self) -> None:
-        """Put a new key first; older ones still open until `retire`."""
-        with self._guard:
-            self._refuse_environment()
-            self._keys = (Fernet.generate_key().decode(), *(self._read() or ()))
-            self._write(self._keys)
+    def rotate(self, reseal: Callable[[], int] = lambda: 0) -> int:
+        """
+        Put a new key first, then let *reseal* seal all secrets anew; what it returns.
 
-    def retire(self) -> int:
-        """Drop all keys but the newest; how many went."""
-        with self._guard:
-            self._refuse_environment()
-            keys = self._read() or ()
-            self._keys = keys[:1]
+        Older keys still open until `retire`.
+        """
+        self._refuse_environment()
+        with self._alone():
+            self._write((Fernet.generate_key().decode(), *self._known()))
+            return reseal()
+
+    def retire(self, reseal: Callable[[], int] = lambda: 0) -> int:
+        """
+        Drop all keys but the newest, after *reseal*; how many went.
+
+        None where *reseal* raises.
+        """
+        self._refuse_environment()
+        with self._alone():
+            keys = self._known()
+            reseal()
+            if keys != self._known():
+                raise SecretError("the keys were changed meanwhile", "try again")
             if len(keys) > 1:
-                self._write(self._keys)
+                self._write(keys[:1])
             return max(len(keys) - 1, 0)
 
-    def _after_rereading(self, sealed: str) -> bytes:
-        """Another process may have rotated: read the keys once more."""
-        with self._guard:
-            self._keys = self._read() or ()
-        try:
-            return self._fernet(self._keys).decrypt(sealed.encode())
-        except (InvalidToken, ValueError):
-            raise SecretError(
-                "a sealed secret does not open with this installation's keys",
-                f"bring back the key file {self.path}, or type the secret anew",
-            ) from None
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else changes the keys meanwhile, in this process or another."""
+        path = self.path.with_name(f"{self.path.name}.lock")
+        with self._turn, ExitStack() as held:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                held.callback(os.close, lock)
+                if fcntl is not None:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise SecretError(
+                    f"the key file can't be locked by {path}: {error.strerror}"
+                ) from error
+            yield
 
-    def _loaded(self) -> tuple[str, ...]:
+    def _known(self) -> tuple[str, ...]:
+        """The keys there are, maybe none; what was read last where the file is gone."""
+        found = self._read()
+        return self._keys if found is None else found
+
+    def _usable(self) -> MultiFernet:
         with self._guard:
-            if not self._keys:
-                found = self._read()
-                self._keys = self._make() if found is None else found
-            return self._keys
+            found = self._read()
+            if found is None:
+                found = self._keys or self._make()
+            self._keys = found
+        try:
+            return MultiFernet([Fernet(key) for key in found])
+        except ValueError:
+            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
+            raise SecretError(f"there is no usable key in {where}") from None
 
     def _read(self) -> tuple[str, ...] | None:
+        """None where there is no file."""
         text = self.environment.get(KEY_VARIABLE)
         if text is None:
             try:
-                text = self.path.read_text("ascii")
+                with open(self.path, "rb", buffering=0) as file:
+                    open_to_others = os.fstat(file.fileno()).st_mode & 0o077
+                    text = file.read().decode("ascii")
             except FileNotFoundError:
                 return None
             except (OSError, UnicodeDecodeError) as error:
                 raise SecretError(f"the key file {self.path}: {error}") from error
-            if self.path.stat().st_mode & 0o077:
+            if open_to_others:
                 raise SecretError(
                     f"the key file {self.path} can be read by others",
                     "chmod 600 it, and rotate the key",
@@ -139,13 +178,6 @@ class Keyring:
                 f"the keys come from {KEY_VARIABLE}",
                 "put a new key before the others there",
             )
-
-    def _fernet(self, keys: tuple[str, ...]) -> MultiFernet:
-        try:
-            return MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
-            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
-            raise SecretError(f"there is no usable key in {where}") from None
 
 
 @define(eq=False)

@@ -57,14 +57,14 @@ def settle(terms: Terms, findings: Mapping[str, Finding]) -> Settlement:
     """
     Decide on the recipients of one attempt, and so on the message.
 
-    A verdict on the profile costs no try. Others are bounded: a recipient that may
-    be tried again, and has no try left, expires.
+    A verdict on the profile, or on us, costs no try. Others are bounded: a recipient
+    that may be tried again, and has no try left, expires.
     """
     last = terms.tries + 1 >= terms.max_attempts
     states: dict[str, RecipientState] = {}
     for recipient, finding in findings.items():
         kind = finding.verdict.kind
-        if kind == "profile":
+        if kind == "profile" or kind == "ours":
             states[recipient] = "waiting"
         elif kind == "retry":
             states[recipient] = "expired" if last else "deferred"
@@ -79,7 +79,7 @@ def settle(terms: Terms, findings: Mapping[str, Finding]) -> Settlement:
     return Settlement(
         states=states,
         again=any(state in WAITING for state in states.values()),
-        tried=not kinds <= {"profile", "accepted"},
+        tried=not kinds <= {"profile", "ours", "accepted"},
         pause=worst.verdict.kind == "profile" or early,
         finding=worst,
     )
@@ -92,7 +92,7 @@ def final(states: Mapping[str, RecipientState]) -> OutcomeState | None:
     return outcome(states.values(), dry_run=False)
 
 
-_ORDER = ("profile", "unknown", "refused", "retry", "accepted")
+_ORDER = ("profile", "unknown", "refused", "retry", "ours", "accepted")
 
 
 def _gravity(finding: Finding) -> int:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from time import monotonic
 
 from attrs import define, evolve, field
 
 from email_profiles_hookspecs import Authenticator, Credential, Profile
-from email_profiles_hookspecs.errors import EmailProfilesError, NotOffered, Refused
+from email_profiles_hookspecs.errors import (
+    Disconnected,
+    EmailProfilesError,
+    NotOffered,
+    PluginFailed,
+    Refused,
+    SubmissionError,
+)
 from email_profiles_hookspecs.sasl import Sasl
 
 from .smtp import tls
@@ -17,17 +25,23 @@ from .smtp.pool import Connection, Pool
 from .smtp.transaction import Mail, limited, transact
 from .smtp.wire import Wire
 
+log = logging.getLogger(__name__)
+
 ATTEMPT_S = 300
 """Seconds an attempt may take, beside the time that its octets and its reply need."""
 
 SLOWEST = 4096
 """Octets a second; slower is taken for a stalled connection."""
 
+SESSION_LIMIT = 64 * 1024
+LINE_LIMIT = 2000
+"""Characters of a session, and of one line of it, that are kept."""
+
 BEARER = ("XOAUTH2", "OAUTHBEARER")
 """Mechanisms that show a token to whoever listens."""
 
 Tell = Callable[[str], None]
-Before = Callable[[Mapping[str, Answer]], None]
+Before = Callable[[Mapping[str, Answer], Sequence[str]], None]
 
 
 class Withdrawn(Exception):
@@ -49,7 +63,7 @@ class Submission:
     withdrawn: bool = False
 
 
-def _nobody(answers: Mapping[str, Answer]) -> None:
+def _nobody(answers: Mapping[str, Answer], awaiting: Sequence[str]) -> None:
     """Where nobody keeps a record."""
 
 
@@ -64,10 +78,18 @@ class Submitter:
     debug: Tell
     """Takes the session's lines of a profile in debug mode."""
 
-    def credential(self, profile: Profile) -> Credential:
+    def credential(
+        self, profile: Profile, deadline: float = float("inf")
+    ) -> Credential:
         """What the profile's provider acquires; raises its contract errors."""
-        deadline = monotonic() + ATTEMPT_S
-        return self.authenticator(profile).acquire(deadline)
+        until = min(deadline, monotonic() + ATTEMPT_S)
+        authenticator = self.authenticator(profile)
+        try:
+            return authenticator.acquire(until)
+        except EmailProfilesError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise plugin_failed(profile, error) from error
 
     def submit(
         self,
@@ -81,14 +103,29 @@ class Submitter:
         One attempt at *mail*, over a kept connection or a new one.
 
         *before* is told, each time the last octet of a transaction is about to go,
-        what was answered so far; what it raises stops that octet. *tell* takes the
-        session, redacted. Contract errors are in the result, not raised.
+        what was answered so far and who waits for that octet; what it raises stops
+        it. *tell* takes the session, redacted. Errors are in the result, not raised.
         """
-        tell = self._telling(profile, tell)
-        result = Submission()
+        tell = self._telling(profile, bounded(tell))
+        while True:
+            result, kept = self._attempt(profile, credential, mail, tell, before)
+            if not (kept and _said_nothing(result)):
+                return result
+            tell("the kept connection had ended; once more over a new one")
+
+    def _attempt(
+        self,
+        profile: Profile,
+        credential: Credential,
+        mail: Mail,
+        tell: Tell,
+        before: Before,
+    ) -> tuple[Submission, bool]:
+        """The result, and whether the connection was one that had been kept."""
         bound = ATTEMPT_S + len(mail.octets) / SLOWEST
         bound += profile.smtp.final_reply_timeout_ms / 1000
         deadline = monotonic() + bound
+        result, kept = Submission(), False
         try:
             with self.pool.lease(
                 profile.id,
@@ -97,6 +134,7 @@ class Submitter:
                 limit=profile.limits.max_connections,
                 deadline=deadline,
             ) as connection:
+                kept = connection.messages > 0
                 connection.wire.tell = tell
                 connection.wire.deadline = deadline
                 self._hand_over(profile, connection, mail, result, before)
@@ -104,7 +142,10 @@ class Submitter:
             result.error = error
         except Withdrawn:
             result.withdrawn = True
-        return result
+        except (Exception, SystemExit) as error:
+            log.exception("an unexpected error in a session of %r", profile.name)
+            result.error = SubmissionError("unexpected", type(error).__name__)
+        return result, kept
 
     def open(
         self, profile: Profile, credential: Credential, tell: Tell, deadline: float
@@ -141,7 +182,7 @@ class Submitter:
                 credential, refusal.reply
             ):
                 raise
-            renewed = authenticator.acquire(wire.deadline)
+            renewed = self.credential(profile, wire.deadline)
             return wire.play(authenticate(extensions, _fit(profile, wire, renewed)))
 
     def _hand_over(
@@ -156,7 +197,7 @@ class Submitter:
 
         def watch(group: Group) -> None:
             for completion in group.completes:
-                before({**result.answers, **completion.answers})
+                before({**result.answers, **completion.answers}, completion.awaiting)
                 result.answers.update(completion.answers)
                 result.awaiting = completion.awaiting
 
@@ -196,6 +237,40 @@ class Submitter:
             self.debug(f"{profile.name}: {line}")
 
         return both
+
+
+def _said_nothing(result: Submission) -> bool:
+    """The connection ended before the server said a word about this message."""
+    if result.answers or result.withdrawn or result.awaiting:
+        last = set(result.answers.values())
+        closing = {answer for answer in last if answer.stage in ("RSET", "MAIL")}
+        return last == closing and all(one.reply.code == 421 for one in last)
+    stage = result.error.stage if isinstance(result.error, Disconnected) else ""
+    return stage in ("RSET", "MAIL")
+
+
+def bounded(tell: Tell) -> Tell:
+    """Takes a session's lines up to a limit, then says that it was one."""
+    left = SESSION_LIMIT
+
+    def line(text: str) -> None:
+        nonlocal left
+        if left > 0:
+            tell(text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]} [cut]")
+            left -= len(text)
+            if left <= 0:
+                tell("[the rest of the session is left out]")
+
+    return line
+
+
+def plugin_failed(profile: Profile, error: BaseException) -> PluginFailed:
+    """What a provider raised that it may not; the error itself is logged."""
+    log.error("mode %s failed", profile.mode, exc_info=error)
+    return PluginFailed(
+        f"the plugin of mode {profile.mode!r} failed: {type(error).__name__}",
+        "tell its author; the log has the details",
+    )
 
 
 def _fit(profile: Profile, wire: Wire, credential: Credential) -> tuple[Sasl, ...]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from email_profiles_hookspecs import Authenticator, Profile, Reply, SendRequest
-from email_profiles_hookspecs.errors import EmailProfilesError
+from email_profiles_hookspecs import (
+    Authenticator,
+    Profile,
+    Reply,
+    SecretRef,
+    SendRequest,
+)
+from email_profiles_hookspecs.errors import (
+    EmailProfilesError,
+    Invalid,
+    StoreUnavailable,
+)
 
 from .documents import profile_from_document
 from .documents.shapes import Schema
@@ -16,8 +27,11 @@ from .message import message_id_for, render
 from .outbox.intake import may_send_as
 from .outbox.record import queue_id
 from .profiles import Documents
+from .sealing import Body
 from .smtp.pool import Pool
 from .smtp.transaction import Mail
+from .store import tokens
+from .store.documents import Stored
 from .submission import Submission, Submitter
 from .verdict import judge_error, judge_reply
 
@@ -56,6 +70,8 @@ class ProfileDocuments(Documents):
     debug: Callable[[str], None]
     resolve: Callable[[str], Profile]
     schemas: Callable[[], Mapping[str, Schema]]
+    fingerprint: Callable[[Profile], str]
+    """What a profile's token is issued for."""
 
     def test(
         self, target: str | Mapping[str, Any], request: SendRequest
@@ -64,20 +80,38 @@ class ProfileDocuments(Documents):
         Send *request* now, by a stored profile or by a document that is not saved.
 
         Takes the way that every message takes, but keeps nothing. Secrets that are
-        not saved stay in memory; stored ones serve a document only where they would
-        go to the same place. Raises Invalid and NotFound; failures are in the report.
+        not saved stay in memory; stored ones, and a stored token, serve a document
+        only where they would go to the same place. Raises Invalid and NotFound;
+        failures are in the report.
         """
         if isinstance(target, str):
-            profile, saved = self.resolve(target), True
-        else:
-            body, old, id, _ = self.prepare(target, target.get("name"))
-            if old is not None and self.kind.moved(old.body, body):
-                id = self.chance.unique()  # nor does a token go to another place
-            profile = profile_from_document(
-                body, id=id, revision=0, schemas=self.schemas()
-            )
-            saved = False
-        return self._try(profile, request, saved)
+            return self._try(self.resolve(target), request, saved=True)
+        name = target.get("name") if isinstance(target, Mapping) else None
+        body, old, id, _ = self.prepare(target, name)
+        profile = self._unsaved(body, id)
+        if old is not None and self._may_use_token(profile, body, old):
+            return self._try(profile, request, saved=False)
+        profile = evolve(profile, id=self.chance.unique())
+        try:
+            return self._try(profile, request, saved=False)
+        finally:
+            with suppress(StoreUnavailable):  # the report is worth more than the row
+                self.database.write(lambda c: tokens.forget(c, profile.id))
+
+    def _unsaved(self, body: Body, id: str) -> Profile:
+        return profile_from_document(body, id=id, revision=0, schemas=self.schemas())
+
+    def _may_use_token(self, profile: Profile, body: Body, old: Stored) -> bool:
+        """It would fetch and keep the same token as the stored profile does."""
+        try:
+            before = self._unsaved(old.body, old.id)
+        except Invalid:
+            return False  # the plugin of its mode is gone
+        return (
+            not self.kind.moved(old.body, body)
+            and _secrets(before) == _secrets(profile)
+            and self.fingerprint(before) == self.fingerprint(profile)
+        )
 
     def _try(self, profile: Profile, request: SendRequest, saved: bool) -> TrialReport:
         id = message_id_for(request.from_address, self.chance.unique())
@@ -109,6 +143,11 @@ class ProfileDocuments(Documents):
             transcript=tuple(session),
         )
         return _told(report, submission)
+
+
+def _secrets(profile: Profile) -> dict[str, object]:
+    found = profile.auth.items()
+    return {name: value for name, value in found if isinstance(value, SecretRef)}
 
 
 def _told(report: TrialReport, submission: Submission) -> TrialReport:

@@ -15,18 +15,19 @@ from email_profiles_hookspecs.errors import (
     Refused,
     SaslError,
     SecretError,
+    StoreUnavailable,
     SubmissionError,
     TlsFailed,
     TokenError,
 )
 from email_profiles_hookspecs.values import Lane, OnUnknown, OutcomeState
 
-Kind = Literal["accepted", "refused", "retry", "profile", "unknown"]
+Kind = Literal["accepted", "refused", "retry", "profile", "ours", "unknown"]
 RecipientState = Literal[
     "waiting", "accepted", "refused", "deferred", "unknown", "expired", "cancelled"
 ]
 
-TRANSACTION = ("MAIL", "RCPT", "DATA", "end of data")
+TRANSACTION = ("RSET", "MAIL", "RCPT", "DATA", "end of data")
 """Stages at which a 5xx is the message's own; before them it is the profile's."""
 
 _PROFILE_CODES = (530, 534, 535, 538)
@@ -44,6 +45,7 @@ class Verdict:
     What to do with a recipient.
 
     *profile*: the message is not to blame; it waits while the profile is paused.
+    *ours*: neither is to blame, but this worker; somebody tries again.
     """
 
     kind: Kind
@@ -83,8 +85,10 @@ def judge_error(error: EmailProfilesError, *, handed_over: bool) -> Verdict:
         reason = f"{error.stage}: {error.message}"
     if isinstance(error, NotOffered) and error.stage in TRANSACTION:
         return Verdict("refused", reason, remedy)
+    if isinstance(error, StoreUnavailable):
+        return Verdict("ours", reason, remedy)
     profile = NotOffered, TlsFailed, SecretError, TokenError, SaslError
-    blamed = isinstance(error, profile)
+    blamed = isinstance(error, profile) or not isinstance(error, SubmissionError)
     if isinstance(error, ProtocolError) and error.stage not in TRANSACTION:
         blamed = True
     return Verdict("profile" if blamed else "retry", reason, remedy)

@@ -276,8 +276,112 @@ def test_what_was_said_is_shown_nowhere() -> None:
     assert "bad: *** *** ***" == masked(echo, move.hide).text
 
 
+@pytest.mark.parametrize(
+    ("said", "echo", "shown"),
+    [
+        (b"\0u\0abc", "no abc, abcd", "no ***, abcd"),
+        (b"\0u\0my cat is it", "my cat is it!", "***!"),
+        (b"\0u\0my cat is it", b64encode(b"my cat is it").decode(), "***"),
+        (b"\0u\0abc", "for YWJj", "for ***"),
+        (b"abc", b64encode(b"abc").decode(), "***"),
+        (b"\0u\0hunter2!", "U HUNTER2!", "*** ***"),
+        (b"\0user\0hunter2!", "cut AHVzZXIAaHVud...", "cut ***..."),
+        (b"\0user\0hunter2!", "ahvzzxiaahvudgvymie=", "***"),
+        (b"\0u\0a\xc2\xa0b\tc", "a\\xa0b\\tc", "***"),
+        (b"user=u\1auth=Bearer token\1\1", "the token", "the ***"),
+        (b"\0u\0", "nothing", "nothing"),
+        (b"", "nothing", "nothing"),
+    ],
+)
+def test_an_echo_is_masked_however_short_or_long(
+    said: bytes, echo: str, shown: str
+) -> None:
+    """Whole before in parts, short parts as words, Base64 also when it was cut."""
+    assert shown == masked(Reply(code=535, text=echo), (said,)).text
+
+
+def test_only_auth_is_split_at_its_equals_sign() -> None:
+    """`AUTH=LOGIN` of old servers; LIMITS has names with values (RFC 9422)."""
+    offered = Extensions.from_reply(
+        reply("250 hi|AUTH=LOGIN PLAIN|auth XOAUTH2|LIMITS RCPTMAX=2 MAILMAX=5")
+    )
+
+    assert ("LOGIN", "PLAIN", "XOAUTH2") == offered.mechanisms
+    assert 2 == offered.number("LIMITS", "RCPTMAX")
+    assert 5 == offered.number("LIMITS", "MAILMAX")
+
+
+def test_a_limit_beyond_all_numbers_is_none() -> None:
+    """Python reads no more than some thousand digits."""
+    offered = Extensions({"SIZE": "9" * 5000})
+
+    assert offered.number("SIZE") is None
+
+
+@pytest.mark.parametrize("challenge", ["é", "***", "A"])
+def test_a_challenge_that_is_no_base64_is_answered_by_an_asterisk(
+    challenge: str,
+) -> None:
+    """And the refusal that follows is what the exchange came to."""
+    seen: list[str] = []
+    dialogue = authenticate(ALL, [sasl.Login("u", "p")])
+    with pytest.raises(Refused):
+        Played(_listening(dialogue, seen), f"334 {challenge}", "501 cancelled")
+
+    assert ["AUTH LOGIN", "*"] == seen
+
+
+@frozen
+class Broken:
+    """A mechanism with a mistake in it, at its first or second step."""
+
+    at: int
+    mechanism: str = "EXTERNAL"
+
+    def respond(self) -> Exchange:
+        if not self.at:
+            raise KeyError("hunter2!")
+        yield b"x"
+        raise KeyError("hunter2!")
+
+
+@pytest.mark.parametrize(
+    ("at", "replies", "kind"),
+    [
+        (0, [], SaslError),
+        (1, ["334 ", "501 cancelled"], SaslError),
+        (1, ["235 ok"], ProtocolError),
+    ],
+)
+def test_a_mechanism_that_breaks_is_a_contract_error(
+    at: int, replies: list[str], kind: type[Exception]
+) -> None:
+    """Whatever it raises, and quoting nothing of it."""
+    offered = Extensions({"AUTH": "EXTERNAL"})
+    with pytest.raises(kind) as caught:
+        Played(authenticate(offered, [Broken(at)]), *replies)
+
+    assert "KeyError" in str(caught.value)
+    assert "hunter2!" not in str(caught.value)
+
+
+def test_a_password_that_is_no_text_is_a_contract_error() -> None:
+    """A lone surrogate has no UTF-8."""
+    with pytest.raises(SaslError):
+        Played(authenticate(ALL, [sasl.Plain("u", "caf\udce9")]))
+
+
 @pytest.mark.parametrize("line", ["MAIL FROM:<a@x>\r\nRSET", "a\0b", "a\x7f"])
 def test_a_command_is_one_line(line: str) -> None:
     """No command injection, whatever is asked for."""
     with pytest.raises(ValueError, match="control"):
         Command(line, "")
+
+
+def test_scram_does_not_work_for_whoever_asks_too_much() -> None:
+    """Ten million iterations would keep a processor busy for seconds."""
+    mechanism = sasl.ScramSha256("user", "pencil", lambda: "abc")
+    responses = mechanism.respond()
+    next(responses)
+    with pytest.raises(SaslError, match="too many"):
+        responses.send(b"r=abcdef,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=9999999")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pluggy
 import pytest
+from attrs import evolve
 
 from email_profiles_hookspecs import (
     AcceptsEmailProfiles,
@@ -26,8 +27,16 @@ from email_profiles_hookspecs import (
     hookimpl,
     sasl,
 )
-from email_profiles_hookspecs.errors import Closed, Invalid, NotFound, Vetoed
+from email_profiles_hookspecs.errors import (
+    Closed,
+    Invalid,
+    NotFound,
+    PluginFailed,
+    SecretError,
+    Vetoed,
+)
 from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.outbox.delivery import Delivery
 
 Open = Callable[..., EmailProfiles]
 Document = Callable[..., dict[str, Any]]
@@ -266,6 +275,110 @@ def test_a_broken_site_plugin_loses_no_message_and_doubles_none(
     assert any(one.levelno == logging.ERROR for one in caplog.records)
 
 
+class Copier:
+    """A site plugin that sends a copy through the hook, and then raises."""
+
+    profiles: EmailProfiles
+    again = False
+    busy = False
+
+    @hookimpl(tryfirst=True)
+    def email_profiles_send(self, request: SendRequest) -> Receipt | None:
+        if not self.busy:
+            self.busy = True
+            self.profiles.send(
+                request if self.again else evolve(request, subject="copy")
+            )
+            raise RuntimeError("after the copy")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("again", "queued"), [(False, ["Tank 4 high", "copy"]), (True, ["Tank 4 high"])]
+)
+def test_a_receipt_is_that_of_the_message(
+    again: bool, queued: list[str], open_profiles: Open
+) -> None:
+    """Of what the call was for, whatever else a plugin queued in its course."""
+    manager = pluggy.PluginManager("email_profiles")
+    copier = Copier()
+    manager.register(copier)
+    copier.profiles = profiles = open_profiles(plugin_manager=manager, deliver=False)
+    copier.again = again
+    document = {
+        "name": "plant",
+        "smtp": {"hostname": "localhost"},
+        "auth": {"mode": "basic"},
+    }
+    profiles.profiles.apply(document, actor="test")
+    receipt = profiles.send(request())
+
+    assert "Tank 4 high" == profiles.outbox.show(receipt.id).subject
+    assert queued == sorted(entry.subject for entry in profiles.outbox.list())
+
+
+class FailsInEverything:
+    """A third party's modes, one of which fails when checked, the others later on."""
+
+    def acquire(self, deadline: float) -> Credential:
+        raise KeyError(SECRET)
+
+    def rejected(self, credential: Credential, reply: Any) -> bool:
+        return False
+
+    def status(self) -> Any:
+        raise KeyError(SECRET)
+
+    def refresh(self, deadline: float) -> Any:
+        raise KeyError(SECRET)
+
+    def revoke(self, deadline: float) -> None:
+        raise KeyError(SECRET)
+
+    begin = complete = device_begin = device_poll = revoke
+
+    @hookimpl
+    def email_profiles_auth_providers(self) -> Iterable[AuthProvider]:
+        def fail(profile: Profile, services: Any) -> Any:
+            raise KeyError(SECRET)
+
+        def build(profile: Profile, services: Any) -> Any:
+            return self
+
+        schema = {"type": "object"}
+        yield AuthProvider(
+            mode="checks", title="X", schema=schema, build=build, check=fail
+        )
+        yield AuthProvider(mode="builds", title="X", schema=schema, build=fail)
+        yield AuthProvider(mode="acts", title="X", schema=schema, build=build)
+
+
+SECRET = "s3cret"
+
+
+def test_what_a_provider_raises_is_a_contract_error(open_profiles: Open) -> None:
+    """It names the mode and the error's type, and never a value."""
+    manager = pluggy.PluginManager("email_profiles")
+    manager.register(FailsInEverything())
+    profiles = open_profiles(plugin_manager=manager, deliver=False)
+
+    def apply(mode: str) -> str:
+        smtp = {"hostname": "localhost"}
+        document = {"name": mode, "smtp": smtp, "auth": {"mode": mode}}
+        return profiles.profiles.apply(document, actor="test").stored.name
+
+    with pytest.raises(PluginFailed, match="'checks' failed: KeyError") as caught:
+        apply("checks")
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert SECRET not in str(caught.value)
+    tokens, trial = profiles.tokens, profiles.profiles.test(apply("builds"), request())
+    assert "the plugin of mode 'builds' failed: KeyError" in trial.error
+    apply("acts")
+    for action in (tokens.status, tokens.refresh, tokens.revoke):
+        with pytest.raises(PluginFailed, match="'acts' failed: KeyError"):
+            action("acts")
+
+
 def test_hook_auth_providers(open_profiles: Open) -> None:
     """Modes are collected once, at load; the built-in ones are there."""
     calls: list[int] = []
@@ -287,6 +400,52 @@ def test_hook_auth_providers(open_profiles: Open) -> None:
 
     assert {"basic", "oauth2", "site"} == set(profiles.plugins.providers)
     assert [1] == calls
+
+
+def test_a_plugin_may_come_before_the_hooks(open_profiles: Open) -> None:
+    """A host registers its plugin, then opens: the hooks are specified all the same."""
+    manager = pluggy.PluginManager("email_profiles")
+    manager.register(Raises())
+    profiles = open_profiles(plugin_manager=manager)
+
+    assert manager.hook.email_profiles_send.has_spec()
+    assert ([], {"basic", "oauth2"}) == (
+        profiles.plugins.failures,
+        set(profiles.plugins.providers),
+    )
+    assert profiles.resolve("nobody") is None
+
+
+def test_a_manager_serves_one_at_a_time(open_profiles: Open) -> None:
+    """The second is refused before anything is touched; one that was closed is not."""
+    manager = pluggy.PluginManager("email_profiles")
+    first = open_profiles(plugin_manager=manager, deliver=False)
+
+    with pytest.raises(TypeError, match="in use by email profiles that are open"):
+        open_profiles(plugin_manager=manager, deliver=False)
+    assert first.resolve("nobody") is None
+    first.close()
+    second = open_profiles(plugin_manager=manager, deliver=False)
+    assert second.resolve("nobody") is None
+
+
+@pytest.mark.parametrize("step", ["start", "stop"])
+def test_all_is_let_go_of_whatever_fails(
+    step: str, open_profiles: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step of closing is done; so it is where opening fails."""
+
+    def fail(self: Delivery, *timeout: float) -> None:
+        raise RuntimeError(step)
+
+    manager = pluggy.PluginManager("email_profiles")
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, step, fail)
+        with pytest.raises(RuntimeError, match=step):
+            open_profiles(plugin_manager=manager, deliver=step == "start").close()
+
+    assert not manager.has_plugin("basic")
+    assert open_profiles(plugin_manager=manager).resolve("nobody") is None
 
 
 class SitePlugin:
@@ -340,6 +499,54 @@ def test_a_site_plugins_profile_is_validated(open_profiles: Open) -> None:
 
     with pytest.raises(Invalid, match="70000 is more than 65535"):
         profiles.resolve("from-elsewhere")
+
+
+def test_a_copy_of_a_stored_profile_is_that_profile(open_profiles: Open) -> None:
+    """Two are equal by id and revision; an embedded one's name is not judged again."""
+
+    class Copies:
+        @hookimpl(wrapper=True)
+        def email_profiles_resolve(self, name: str) -> Any:
+            found = yield
+            return found and evolve(found)
+
+    manager = pluggy.PluginManager("email_profiles")
+    manager.register(Copies())
+    profiles = open_profiles(plugin_manager=manager, deliver=False)
+    document = {"smtp": {"hostname": "localhost"}, "auth": {"mode": "basic"}}
+    name = profiles.profiles.embed(document, owner="alarm-7", actor="test")
+
+    found = profiles.resolve(name)
+    assert found is not None
+    assert name == found.name
+
+
+def test_a_profile_that_can_not_be_had_stops_nobody_else(
+    open_profiles: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its mail waits, and the log says why; what is had goes by the row's id."""
+
+    class Vault:
+        @hookimpl
+        def email_profiles_resolve(self, name: str) -> Profile | None:
+            if name == "vault":
+                raise SecretError("the vault is sealed")
+            if name == "exit":
+                sys.exit(1)
+            return None
+
+    manager = pluggy.PluginManager("email_profiles")
+    manager.register(Vault())
+    manager.register(SitePlugin(25, "/ca.pem", "x"))
+    profiles = open_profiles(plugin_manager=manager, deliver=False)
+    profile = profiles.outbox.delivery.profile
+
+    assert profile("no-such-id", "vault") is None
+    assert profile("no-such-id", "exit") is None
+    assert "the vault is sealed" in caplog.text
+    found = profile("former-id", "from-elsewhere")
+    assert found is not None
+    assert ("former-id", "from-elsewhere") == (found.id, found.name)
 
 
 def test_hook_send(

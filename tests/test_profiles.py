@@ -7,18 +7,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pluggy
 import pytest
+from attrs import frozen
+from sqlalchemy import func, insert, select, update
 
-from email_profiles_hookspecs import SendRequest
+from email_profiles_hookspecs import (
+    AuthProvider,
+    Credential,
+    Profile,
+    Reply,
+    SendRequest,
+    Services,
+    Timing,
+    Token,
+    hookimpl,
+)
 from email_profiles_hookspecs.errors import (
     InUse,
     Invalid,
     NameTaken,
     NotFound,
+    SecretError,
     StaleRevision,
 )
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.store import migrations, tables
+from email_profiles_plugin.store import documents, health, migrations, tables
 
 Open = Callable[..., EmailProfiles]
 Document = Callable[..., dict[str, Any]]
@@ -55,6 +69,11 @@ def password(profiles: EmailProfiles, name: str = "plant") -> str:
     from email_profiles_plugin.secrets import SecretReader
 
     return SecretReader(profiles.keyring).read(profile.auth["password"])
+
+
+def change(profiles: EmailProfiles, statement: Any) -> None:
+    """What nobody does through the facade."""
+    profiles._database.write(lambda connection: connection.execute(statement))
 
 
 def test_a_document_is_stored_and_resolved(idle: EmailProfiles) -> None:
@@ -249,6 +268,55 @@ def test_deleting_a_profile_with_waiting_messages_needs_force(
     )
 
 
+def test_a_profile_is_not_deleted_while_it_sends(idle: EmailProfiles) -> None:
+    """Nor by force: the server's answer is still to come."""
+    idle.profiles.apply(BASIC, actor="test")
+    idle.send(request())
+    sending = {"state": "sending", "owner": "a worker"}
+    change(idle, update(tables.message).values(sending))
+
+    for force in (False, True):
+        with pytest.raises(InUse, match="is being sent just now: try again"):
+            idle.profiles.delete("plant", actor="test", force=force)
+    assert "plant" == idle.profiles.get("plant").name
+
+
+def test_a_stored_profile_that_is_broken_stops_nobody_else(
+    idle: EmailProfiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is wrong with it: its mail waits, and the log says so."""
+    id = idle.profiles.apply(BASIC, actor="test").stored.id
+    for body in ("{}", "no JSON", '{"auth": {"mode": "gone"}, "name": "plant"}'):
+        change(idle, update(tables.document).values(body=body))
+        assert idle.outbox.delivery.profile(id, "plant") is None
+
+    assert 3 == caplog.text.count("'plant' can't be used")
+
+
+HALF = "half \ud800"
+
+
+def test_half_a_character_is_a_mistake_and_no_accident(idle: EmailProfiles) -> None:
+    """A lone surrogate can't be stored: wherever it is given, a contract error."""
+    idle.profiles.apply(BASIC, actor="test")
+    profiles = idle.profiles
+
+    assert idle.resolve(HALF) is None
+    with pytest.raises(NotFound):
+        profiles.get(HALF)
+    with pytest.raises(NotFound):
+        profiles.rename(HALF, "new", actor="test")
+    for new in (HALF, None):
+        with pytest.raises(Invalid, match="1 to 64 characters"):
+            profiles.rename("plant", new, actor="test")  # type: ignore[arg-type]
+    with pytest.raises(Invalid, match=r"\$\.name: half a character"):
+        profiles.apply({**BASIC, "name": HALF}, actor="test")
+    with pytest.raises(Invalid, match=r"\$\.description: half a character"):
+        profiles.apply({**BASIC, "description": HALF}, actor="test")
+    with pytest.raises(Invalid, match="half a character"):
+        profiles.embed(BASIC, owner=HALF, actor="test")
+
+
 def test_a_queued_message_follows_a_rename(
     open_profiles: Open, smtp_server: Any, profile_document: Document
 ) -> None:
@@ -280,6 +348,142 @@ def test_an_embedded_profile_sends_and_is_not_listed(
     assert name == email_profiles.profiles.embed(
         profile_document(smtp_server), owner="alarm-7", actor="test"
     )
+
+
+def test_an_embedded_profile_in_use_is_not_collected(idle: EmailProfiles) -> None:
+    """The same settings again put it off; what nobody needs goes with all it had."""
+    name = idle.profiles.embed(BASIC, owner="alarm-7", actor="test")
+    id = idle.profiles.get(name).id
+    row = {**NO_TOKEN, "profile_id": id}
+
+    def age(connection: Any) -> None:
+        connection.execute(update(tables.document).values(updated_at=0))
+        connection.execute(insert(tables.token).values(row))
+        health.refused(connection, id, "no", 0)
+
+    idle._database.write(age)
+    with idle._database.read() as connection:
+        assert [id] == documents.unneeded(connection, 1)
+    idle.profiles.embed(BASIC, owner="alarm-7", actor="test")
+    with idle._database.read() as connection:
+        assert [] == documents.unneeded(connection, 1)
+    assert 1 == idle.profiles.get(name).revision
+
+    idle._database.write(lambda connection: documents.discard(connection, id))
+    with idle._database.read() as connection:
+        for table in (tables.document, tables.token, tables.health):
+            assert 0 == connection.scalar(select(func.count()).select_from(table))
+
+
+NO_TOKEN: dict[str, Any] = {
+    "generation": 0,
+    "grant_generation": 0,
+    "fingerprint": "",
+    "state": "none",
+    "scope": "",
+    "account": "",
+    "has_refresh_token": False,
+    "error": "",
+    "refresh_started": 0,
+    "updated_at": 0,
+}
+
+
+def test_embedded_settings_that_were_collected_meanwhile_are_stored_anew(
+    idle: EmailProfiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a look at them and putting off their collection."""
+    idle.profiles.embed(BASIC, owner="alarm-7", actor="test")
+    touch = documents.touch
+
+    def late(connection: Any, id: str, now: float) -> bool:
+        documents.discard(connection, id)
+        return touch(connection, id, now)
+
+    monkeypatch.setattr(documents, "touch", late)
+    name = idle.profiles.embed(BASIC, owner="alarm-7", actor="test")
+    assert idle.resolve(name) is not None
+
+
+@frozen
+class Vault:
+    """Trades a key for a token, as a third party would; notes the keys."""
+
+    profile: Profile
+    services: Services
+    keys: list[str]
+
+    def acquire(self, deadline: float) -> Credential:
+        token = self.services.tokens.current(self.fetch, deadline, Timing())
+        return Credential(offers=(), generation=token.generation)
+
+    def rejected(self, credential: Credential, reply: Reply) -> bool:
+        return False
+
+    def fetch(self, previous: Token | None, deadline: float) -> Token:
+        self.keys.append(self.services.secrets.read(self.profile.auth["key"]))
+        return Token(access_token="t")
+
+
+@frozen
+class VaultPlugin:
+    keys: list[str]
+
+    @hookimpl
+    def email_profiles_auth_providers(self) -> list[AuthProvider]:
+        key = {"$ref": "urn:email-profiles:secret", "writeOnly": True}
+        text = {"type": "string"}
+        schema = {"type": "object", "properties": {"key": key, "scope": text}}
+        return [
+            AuthProvider(
+                mode="vault",
+                title="Vault",
+                schema=schema,
+                build=lambda profile, services: Vault(profile, services, self.keys),
+            )
+        ]
+
+
+def test_a_trial_of_unsaved_values_leaves_the_stored_token_alone(
+    open_profiles: Open, smtp_server_factory: Any, profile_document: Document
+) -> None:
+    """It has one of its own where it would get another, and keeps none of it."""
+    manager, keys = pluggy.PluginManager("email_profiles"), list[str]()
+    manager.register(VaultPlugin(keys))
+    profiles = open_profiles(plugin_manager=manager, deliver=False)
+
+    server = smtp_server_factory()
+
+    def document(**auth: Any) -> dict[str, Any]:
+        return profile_document(server, auth={"mode": "vault", **auth})
+
+    def rows() -> list[Any]:
+        with profiles._database.read() as connection:
+            return list(connection.execute(select(tables.token)))
+
+    profiles.profiles.apply(document(key="one", scope="mail"), actor="test")
+    assert profiles.profiles.test("plant", request()).passed
+    before = rows()
+    assert (1, ["one"]) == (len(before), keys)
+
+    for trial in (
+        document(key="two", scope="mail"),
+        document(key="three", scope="more"),
+        {**document(key="four"), "name": "another"},
+    ):
+        assert profiles.profiles.test(trial, request()).passed
+    assert ["one", "two", "three", "four"] == keys
+    same = {**document(scope="mail"), "description": "as it is stored"}
+    assert profiles.profiles.test(same, request()).passed
+    assert 4 == len(keys)
+    assert before == rows()
+
+
+@pytest.mark.parametrize("document", [[], None, 7])
+def test_a_trial_needs_a_document(document: Any, idle: EmailProfiles) -> None:
+    """Anything else is Invalid."""
+    with pytest.raises(Invalid):
+        idle.profiles.test(document, request())
 
 
 def test_a_test_message_takes_the_real_way_and_keeps_nothing(
@@ -362,6 +566,43 @@ def test_keys_are_rotated_and_retired(open_profiles: Open) -> None:
     assert 1 == profiles.keyring.retire()
     assert old != profiles.profiles.export("plant")["auth"]["password"]
     assert CANARY == password(open_profiles(deliver=False))
+
+
+def test_keys_may_be_changed_by_several_processes(open_profiles: Open) -> None:
+    """Whoever retires them goes by the key file, and loses nobody's secret."""
+    here, there = open_profiles(deliver=False), open_profiles(deliver=False)
+    here.profiles.apply(BASIC, actor="test")
+    there.keyring.seal("p", "x")
+    here.keyring.rotate()  # what follows it, sealing anew, did not come about
+
+    assert 1 == there.retire_key()
+    assert CANARY == password(open_profiles(deliver=False))
+    here.profiles.apply({**BASIC, "name": "other"}, actor="test")
+    assert CANARY == password(open_profiles(deliver=False), "other")
+
+
+def test_no_key_is_retired_while_a_secret_needs_it(open_profiles: Open) -> None:
+    """Nor is one of a mode whose plugin is not there, however deep it lies."""
+    profiles = open_profiles(deliver=False)
+    id = profiles.profiles.apply(BASIC, actor="test").stored.id
+    sealed = profiles.keyring.seal(f"{id}#/auth/deep/a~1b", CANARY)
+
+    def become(body: dict[str, Any]) -> None:
+        change(profiles, update(tables.document).values(body=json.dumps(body)))
+
+    deep = {"mode": "gone", "deep": {"a/b": {"sealed": sealed}, "c": [1]}}
+    become({**BASIC, "auth": deep})
+    profiles.rotate_key()
+    profiles.retire_key()
+    again = profiles.profiles.get("plant").body["auth"]["deep"]["a/b"]["sealed"]
+    assert CANARY == profiles.keyring.open(f"{id}#/auth/deep/a~1b", again)
+
+    become({**BASIC, "auth": {"mode": "basic", "password": {"sealed": again}}})
+    profiles.keyring.rotate()
+    before = profiles.keyring.path.read_text()
+    with pytest.raises(SecretError, match="moved"):
+        profiles.retire_key()
+    assert before == profiles.keyring.path.read_text()
 
 
 def test_no_plain_secret_is_in_the_database(

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import ProtocolError
-from email_profiles_plugin.smtp.replies import MAX_LINE, MAX_LINES, ReplyReader
+from email_profiles_plugin.smtp.replies import (
+    MAX_LINE,
+    MAX_LINES,
+    MAX_REPLY,
+    ReplyReader,
+)
 
 
 def read(*chunks: bytes) -> list[Reply]:
@@ -57,6 +62,7 @@ def test_an_enhanced_status_of_another_class_is_text() -> None:
         b"250-one\r\n251 two\r\n",
         b"2500 long\r\n",
         b"250-x\r\n" * (MAX_LINES + 1),
+        (b"250-" + b"x" * 8000 + b"\r\n") * (MAX_REPLY // 8000 + 1),
         b"250 " + b"x" * (MAX_LINE + 1),
         b"250 " + b"x" * (MAX_LINE + 1) + b"\r\n",
     ],
@@ -86,3 +92,20 @@ def test_a_reader_with_something_left_is_not_idle() -> None:
     assert reader.idle
     reader.feed(b"250 half")
     assert not reader.idle
+
+
+def test_a_quiet_reader_quotes_nothing() -> None:
+    """What is no reply may echo what was said."""
+    reader = ReplyReader(quiet=True)
+    reader.feed(b"unrecognized: hunter2!\r\n")
+    with pytest.raises(ProtocolError) as caught:
+        reader.next()
+
+    assert "hunter2!" not in repr(caught.value)
+
+
+def test_a_long_reply_may_follow_another() -> None:
+    """Each has its own bound."""
+    long = b"250 " + b"x" * 8000 + b"\r\n"
+
+    assert 20 == len(read(*[long] * 20))

@@ -83,6 +83,73 @@ def test_a_process_notices_that_another_one_rotated(tmp_path: Path) -> None:
     assert "secret" == here.open("p", there.seal("p", "secret"))
 
 
+def test_no_key_seals_that_another_process_retired(tmp_path: Path) -> None:
+    """The key file is looked at before each use, not once."""
+    here, there = ring(tmp_path), ring(tmp_path)
+    here.seal("p", "x")
+    there.rotate()
+    there.retire()
+
+    assert "secret" == there.open("p", here.seal("p", "secret"))
+
+
+def test_the_key_that_stays_is_the_newest_in_the_file(tmp_path: Path) -> None:
+    """Also where another process made it; what is sealed anew is so by that one."""
+    here, there = ring(tmp_path), ring(tmp_path)
+    values = [here.seal("p", "secret")]
+    there.rotate()
+
+    def reseal() -> int:
+        values.append(here.seal("p", here.open("p", values[0])))
+        return 1
+
+    assert 1 == here.retire(reseal)
+    assert "secret" == ring(tmp_path).open("p", values[1])
+
+
+def test_no_key_goes_while_something_needs_it(tmp_path: Path) -> None:
+    """What can't be sealed anew keeps all keys where they are."""
+    keyring = ring(tmp_path)
+    old = keyring.seal("p", "secret")
+    keyring.rotate()
+
+    def reseal() -> int:
+        raise SecretError("one does not open")
+
+    with pytest.raises(SecretError):
+        keyring.retire(reseal)
+    assert "secret" == ring(tmp_path).open("p", old)
+
+
+def test_keys_are_changed_by_one_at_a_time(tmp_path: Path) -> None:
+    """From reading the file till all is sealed anew, over processes."""
+    fcntl = pytest.importorskip("fcntl")
+    refused: list[bool] = []
+
+    def reseal() -> int:
+        with open(tmp_path / "key.lock") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refused.append(True)
+        return 7
+
+    assert 7 == ring(tmp_path).rotate(reseal)
+    ring(tmp_path).retire(reseal)
+    assert [True, True] == refused
+
+
+def test_a_key_file_that_is_gone_is_not_replaced_by_a_stranger(tmp_path: Path) -> None:
+    """Who has read it goes on with it, and brings it back with the next rotation."""
+    keyring = ring(tmp_path)
+    old = keyring.seal("p", "secret")
+    (tmp_path / "key").unlink()
+
+    assert "secret" == keyring.open("p", old)
+    keyring.rotate()
+    assert "secret" == ring(tmp_path).open("p", old)
+
+
 def test_keys_from_the_environment_are_not_rotated_here(tmp_path: Path) -> None:
     """Whoever set them has to."""
     keyring = Keyring(tmp_path / "key", environment={KEY_VARIABLE: KEY})

@@ -173,6 +173,28 @@ def test_reset_leads_where_it_has_to(pipelining: bool) -> None:
     assert {"b@x": ("end of data", 250)} == codes(result)
 
 
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_421_to_reset_answers_everybody(pipelining: bool) -> None:
+    """The server closes an idle session; nobody has made a mistake."""
+    people = mail("b@x", "c@x")
+    dialogue = transact(people, Extensions(), pipelining=pipelining, reset=True)
+    said, result = play(dialogue, *[421] * (5 if pipelining else 1))
+
+    assert "RSET" == said[0]
+    assert {"b@x": ("RSET", 421), "c@x": ("RSET", 421)} == codes(result)
+    assert result.closing
+
+
+@pytest.mark.parametrize("code", [354, 451, 502])
+def test_a_refused_reset_ends_the_session(code: int) -> None:
+    """Nobody knows under which envelope the next message would go."""
+    dialogue = transact(mail("b@x"), Extensions(), pipelining=False, reset=True)
+    with pytest.raises(ProtocolError) as caught:
+        play(dialogue, code)
+
+    assert "RSET" == caught.value.stage
+
+
 def test_a_message_over_size_is_refused_before_anything_is_said() -> None:
     """The server has announced its limit (RFC 1870)."""
     dialogue = transact(mail("b@x"), Extensions({"SIZE": "10"}), pipelining=False)

@@ -212,6 +212,9 @@ ALL_ERRORS = [
     errors.GrantRefused("x", "invalid_grant", "y"),
     errors.Refused("RCPT", Reply(code=550, text="no"), "y"),
     errors.TimedOut("connect", "x", "y"),
+    errors.ConnectFailed("connect", "x", "y"),
+    errors.Disconnected("RCPT", "x"),
+    errors.PluginFailed("x", "y"),
     errors.TokenTimeout("x"),
 ]
 
@@ -227,3 +230,4 @@ def test_errors_pickle(error: errors.EmailProfilesError) -> None:
         again.remedy,
         again.stage,
     )
+    assert (error.args, str(error)) == (again.args, str(type(error)(*error.args)))

@@ -1,14 +1,15 @@
-"""The wire and the pool, over real sockets, against servers that misbehave."""
+"""The wire, over real sockets, against servers that misbehave."""
 
 from __future__ import annotations
 
+import selectors
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from attrs import evolve
@@ -24,8 +25,9 @@ from email_profiles_hookspecs.errors import (
     TimedOut,
     TlsFailed,
 )
-from email_profiles_plugin.smtp.dialogue import Extensions
-from email_profiles_plugin.smtp.pool import Connection, Keep, Pool
+from email_profiles_plugin.smtp import tls as client_tls
+from email_profiles_plugin.smtp import wire as wire_module
+from email_profiles_plugin.smtp.pool import Pool
 from email_profiles_plugin.smtp.transaction import Mail
 from email_profiles_plugin.smtp.wire import Wire
 from email_profiles_plugin.submission import Submission, Submitter
@@ -346,101 +348,264 @@ def test_plain_on_a_tls_port_times_out(tmp_path: Path) -> None:
     assert isinstance(result.error, TimedOut)
 
 
-class FakeWire:
-    """As much of a wire as the pool asks of one."""
+def resolving(patch: pytest.MonkeyPatch, *addresses: tuple[Any, Any]) -> list[str]:
+    """Every name has these *addresses*; the list takes the names asked for."""
+    asked: list[str] = []
 
-    def __init__(self) -> None:
-        self.closed = False
-        self.said_something = False
+    def look(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [
+            (family, socket.SOCK_STREAM, 0, "", (address, port))
+            for family, address in addresses
+        ]
 
-    def readable(self) -> bool:
-        return self.said_something
-
-    def close(self) -> None:
-        self.closed = True
-
-    quit = close
-
-
-def connection() -> Connection:
-    wire: Any = FakeWire()
-    return Connection(wire, Extensions())
+    patch.setattr(socket, "getaddrinfo", look)
+    return asked
 
 
-def lease(pool: Pool, limit: int = 1, wait: float = 0) -> Any:
-    return pool.lease("p", "k", connection, limit=limit, deadline=monotonic() + wait)
+def test_an_address_of_a_kind_that_this_machine_lacks_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without IPv6 the next address is tried; without any, it is a named error."""
+    real = socket.socket
 
+    def sockets(family: int, *kind: int, **more: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        return real(family, *kind, **more)
 
-def test_a_connection_is_lent_again() -> None:
-    """To the next message of the same profile and revision."""
-    pool = Pool()
-    with lease(pool) as first:
-        pass
-    with lease(pool) as second:
-        pass
+    with ScriptedServer(say("554 no")) as server:
+        monkeypatch.setattr(socket, "socket", sockets)
+        six, four = (socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")
+        resolving(monkeypatch, six, four)
+        result, _ = submit(profile(server.port))
+        assert isinstance(result.error, Refused)
 
-    assert first is second
+        resolving(monkeypatch, six)
+        result, _ = submit(profile(server.port))
+        monkeypatch.undo()
+
+    assert isinstance(result.error, ConnectFailed)
+    assert "not supported" in str(result.error)
 
 
 @pytest.mark.parametrize(
-    ("keep", "messages"),
-    [(Keep(messages=3), 3), (Keep(idle_s=0), 0), (Keep(age_s=0), 0)],
+    ("addresses", "shares"), [(1, [10]), (2, [5, 10]), (13, [1] * 3)]
 )
-def test_a_connection_is_not_kept_for_ever(keep: Keep, messages: int) -> None:
-    """Messages, idle time and age are bounded."""
-    pool = Pool(keep)
-    with lease(pool) as first:
-        first.messages = messages
+def test_no_address_uses_up_the_time_of_those_after_it(
+    addresses: int, shares: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share what is left, a second each at least; here no time goes by."""
+    given: list[float] = []
 
-    assert first.wire.closed
+    class Silent(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            given.append(value or 0)
 
+        def connect(self, address: Any) -> NoReturn:
+            raise TimeoutError
 
-def test_a_connection_that_said_something_unasked_is_not_lent() -> None:
-    """A server that closed an idle connection costs no message."""
-    pool = Pool()
-    with lease(pool) as first:
-        pass
-    first.wire.said_something = True
-    with lease(pool) as second:
-        pass
+    monkeypatch.setattr(wire_module, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(socket, "socket", Silent)
+    resolving(monkeypatch, *[(socket.AF_INET, "127.0.0.1")] * addresses)
+    settings = profile(25, timeout_ms=10_000).smtp
+    with pytest.raises(TimedOut), Wire(settings, ssl.create_default_context()) as wire:
+        wire.connect()
 
-    assert first is not second
-    assert first.wire.closed
-
-
-def test_a_connection_that_failed_is_closed() -> None:
-    """After anything but an SMTP reply nobody knows what it would say next."""
-    pool = Pool()
-    with pytest.raises(RuntimeError), lease(pool) as first:
-        raise RuntimeError
-    with lease(pool) as second:
-        pass
-
-    assert first.wire.closed
-    assert first is not second
+    assert addresses == len(given)
+    assert shares == given[: len(shares)]
 
 
-def test_no_more_connections_than_the_profile_may_have() -> None:
-    """Over all threads; who waits too long is told."""
-    pool = Pool()
-    with lease(pool), pytest.raises(TimedOut, match="busy"), lease(pool):
-        pass
-    with lease(pool, limit=2), lease(pool, limit=2):
-        assert 2 == pool.leased("p")
+def test_without_descriptors_or_threads_there_is_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What this machine has run out of is a failure to connect, and leaves nothing."""
+
+    def none(*_: object) -> NoReturn:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(selectors, "DefaultSelector", none)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = profile(server.getsockname()[1]).smtp
+        wire = Wire(settings, ssl.create_default_context())
+        with pytest.raises(ConnectFailed, match="Too many open files"):
+            wire.connect()
+        assert -1 == wire._socket.fileno()
+
+    def no_thread(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    result, _ = submit(profile(25))
+    assert isinstance(result.error, ConnectFailed)
+    assert "new thread" in str(result.error)
 
 
-def test_threads_share_what_there_is() -> None:
-    """Sixteen threads, three connections, never a fourth, nobody starved."""
-    pool, peak, done = Pool(), [0], threading.Barrier(17)
+def test_whatever_the_resolver_raises_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name that can't be asked for fails at once, not at the end of the timeout."""
 
-    def work() -> None:
-        for _ in range(20):
-            with lease(pool, limit=3, wait=20):
-                peak[0] = max(peak[0], pool.leased("p"))
-        done.wait(20)
+    def look(*_: object, **__: object) -> NoReturn:
+        raise OverflowError("that is no port")
 
-    for _ in range(16):
-        threading.Thread(target=work, daemon=True).start()
-    done.wait(20)
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    result, _ = submit(profile(25, timeout_ms=500))
 
-    assert 1 <= peak[0] <= 3
+    assert isinstance(result.error, ConnectFailed)
+    assert "that is no port" in str(result.error)
+
+
+def test_a_connection_that_is_gone_has_no_ends() -> None:
+    """Looking whose it is says that it broke."""
+
+    class Gone:
+        def getpeername(self) -> NoReturn:
+            raise OSError(107, "Transport endpoint is not connected")
+
+        getsockname = getpeername
+
+        def close(self) -> None:
+            pass
+
+    gone: Any = Gone()
+    wire = Wire(profile(25).smtp, ssl.create_default_context())
+    wire._socket = gone
+    with pytest.raises(Disconnected):
+        assert wire.loopback
+    with pytest.raises(Disconnected):
+        assert wire.address_literal
+
+
+def test_a_dead_peer_is_found_out_in_two_minutes() -> None:
+    """Keepalive, where the platform has it to set."""
+    with ScriptedServer(lambda line: line.wait()) as server:
+        settings = profile(server.port).smtp
+        with Wire(settings, ssl.create_default_context()) as wire:
+            wire.connect()
+            for name, value in wire_module._KEEPALIVE:
+                if option := getattr(socket, name, None):
+                    got = wire._socket.getsockopt(socket.IPPROTO_TCP, option)
+                    assert (name, value) == (name, got)
+
+
+@pytest.mark.parametrize(
+    "hostname", ["straße.example", "straße.example.", "xn--strae-oqa.example."]
+)
+def test_a_name_beyond_ascii_is_the_same_for_resolver_and_certificate(
+    hostname: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By IDNA 2008; by that of 2003 it would be strasse, and somebody else's."""
+    asked = resolving(monkeypatch, (socket.AF_INET, "127.0.0.1"))
+    ca = CertificateAuthority(tmp_path)
+    context = ca.server_context("xn--strae-oqa.example")
+
+    assert 250 == answered(context, "implicit", ca.ca_file, hostname=hostname)
+    assert ["xn--strae-oqa.example"] == [name.removesuffix(".") for name in asked]
+
+
+def test_a_name_without_a_labels_is_named() -> None:
+    """As a failure to connect."""
+    result, _ = submit(profile(25, hostname="☃.example"))
+
+    assert isinstance(result.error, ConnectFailed)
+    assert "☃.example" in str(result.error)
+
+
+def test_old_versions_are_set_without_a_warning() -> None:
+    """Where warnings are errors, as here, they would end the submission."""
+    settings = evolve(profile(25).smtp, ssl_protocols=("TLSv1", "TLSv1.1"))
+    context = client_tls.context(settings)
+
+    assert ssl.TLSVersion.TLSv1 == context.minimum_version
+    assert ssl.TLSVersion.TLSv1_1 == context.maximum_version
+
+
+def test_a_version_that_this_machine_lacks_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a failure of TLS, whatever OpenSSL was built with."""
+    monkeypatch.setitem(client_tls.VERSIONS, "TLSv1.3", 0x9999)
+    result, _ = submit(profile(25))
+
+    assert isinstance(result.error, TlsFailed)
+    assert "TLSv1.3" in str(result.error)
+
+
+@pytest.mark.parametrize("password", ["hunter2!", "abc", "my cat is it", "caf\u00a0\t"])
+@pytest.mark.parametrize(
+    "answer", ["535 {}", "535-refused for\r\n535 {}", "unrecognized: {}", "334 {}"]
+)
+def test_a_password_is_nowhere_however_it_is_echoed(password: str, answer: str) -> None:
+    """In a refusal, in what is no reply at all, or in a challenge."""
+
+    def script(line: Line) -> None:
+        line.greet("AUTH PLAIN")
+        said = line.hear().decode()
+        line.say(answer.format(f"{said} ({password})"))
+        line.hear()
+        line.say(f"501 cancelled: {said} ({password})")
+        line.wait()
+
+    credential = Credential(offers=(sasl.Plain("user", password),))
+    with ScriptedServer(script) as server:
+        result, session = submit(profile(server.port), credential)
+        echo = server.heard[0][1].decode().split()[-1]
+    shown = "\n".join(session) + str(result.error) + repr(result)
+
+    assert result.error
+    assert echo not in shown
+    assert f"({password})" not in shown
+    assert f"({ascii(password)[1:-1]})" not in shown
+
+
+def test_a_challenge_is_played_as_it_came() -> None:
+    """Also where it happens to hold what is masked: `Password:` in Base64."""
+
+    def script(line: Line) -> None:
+        line.greet("AUTH LOGIN")
+        for answer in ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok", "550 no"):
+            line.hear()
+            line.say(answer)
+        line.wait()
+
+    credential = Credential(offers=(sasl.Login("UGFz", "hunter2!"),))
+    with ScriptedServer(script) as server:
+        result, session = submit(profile(server.port), credential)
+
+    assert result.error is None
+    assert "S: 334 ***c3dvcmQ6" in session
+
+
+def test_what_a_server_says_is_kept_in_part() -> None:
+    """Beyond 2,000 characters nobody reads on; but EHLO's answer is read whole."""
+
+    def script(line: Line) -> None:
+        line.greet(*["X-LONG " + "x" * 1000] * 20, "SIZE 10")
+        line.hear()
+        line.say("550-" + "x" * 8000 + "\r\n550 no")
+        line.wait()
+
+    small = evolve(MAIL, octets=b"\r\n")
+    with ScriptedServer(script) as server:
+        refused, session = submit(profile(server.port), mail=small)
+        large, _ = submit(profile(server.port))
+
+    assert 2003 == len(refused.answers["b@x.test"].reply.text)
+    assert 8000 > sum(map(len, session))
+    assert isinstance(large.error, NotOffered)
+
+
+def test_421_is_the_last_word() -> None:
+    """A server that says it, and neither answers the rest nor hangs up."""
+
+    def script(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.hear()
+        line.say("421 4.3.2 closing")
+        line.wait()
+
+    result = failure(script)
+
+    assert result.error is None
+    assert 421 == result.answers["b@x.test"].reply.code

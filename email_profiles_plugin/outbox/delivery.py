@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
 from email_profiles_hookspecs import Credential, Profile
-from email_profiles_hookspecs.errors import EmailProfilesError, FromNotAllowed
+from email_profiles_hookspecs.errors import (
+    EmailProfilesError,
+    FromNotAllowed,
+    StoreUnavailable,
+)
 from email_profiles_hookspecs.services import Clock
 
 from ..settlement import LANES, Settlement
@@ -21,12 +26,15 @@ from ..store import queue
 from ..store.claims import Claimed
 from ..store.database import Database
 from ..store.queue import Due
-from ..submission import Submitter, Withdrawn
+from ..submission import Submission, Submitter, Withdrawn
 from .intake import may_send_as
 from .record import Record
 from .worker import Worker
 
 log = logging.getLogger(__name__)
+
+BOOKINGS = 600
+"""How often, a second apart, the result of an attempt is tried to be recorded."""
 
 BULK = LANES.index("bulk")
 
@@ -61,6 +69,7 @@ class Delivery:
     _skip: dict[str, float] = field(factory=dict, init=False)
     _threads: list[threading.Thread] = field(factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
+    _patience: threading.Event = field(factory=threading.Event, init=False)
     _work: int = field(default=0, init=False)
 
     def start(self) -> None:
@@ -87,14 +96,37 @@ class Delivery:
             self._skip.clear()
             self._changed.notify_all()
 
+    def begin(
+        self, profile: Profile, credential: Credential, claimed: Claimed, lapses: int
+    ) -> Future[Settlement | None]:
+        """Attempt it in a thread of its own, for a caller who may stop waiting."""
+        future: Future[Settlement | None] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(self.attempt(profile, credential, claimed, lapses))
+            except BaseException as error:
+                future.set_exception(error)
+
+        thread = threading.Thread(target=run, name="email-profiles-send", daemon=True)
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+        thread.start()
+        return future
+
     def attempt(
         self, profile: Profile, credential: Credential, claimed: Claimed, lapses: int
     ) -> Settlement | None:
         """Submit one claimed row and record the result; None if it was taken away."""
+        with self.worker.holding(claimed.id):
+            return self._attempt(profile, credential, claimed, lapses)
+
+    def _attempt(
+        self, profile: Profile, credential: Credential, claimed: Claimed, lapses: int
+    ) -> Settlement | None:
         session: list[str] = []
 
-        def before(answers: Mapping[str, Answer]) -> None:
-            mine = self.record.handed(claimed, answers)
+        def before(answers: Mapping[str, Answer], awaiting: Sequence[str]) -> None:
+            mine = self.record.handed(claimed, answers, awaiting)
             if not mine or not self.worker.fresh(lapses):
                 raise Withdrawn
 
@@ -112,10 +144,24 @@ class Delivery:
         submission = self.submitter.submit(
             profile, credential, mail, session.append, before
         )
-        settlement = self.record.ended(claimed, profile, submission, "\n".join(session))
+        settlement = self._booked(claimed, profile, submission, "\n".join(session))
         if settlement is None:
             log.warning("%s: its result came too late and was kept aside", claimed.id)
         return settlement
+
+    def _booked(
+        self, claimed: Claimed, profile: Profile, submission: Submission, session: str
+    ) -> Settlement | None:
+        """Record the result; the server's word is worth waiting for the database."""
+        for left in reversed(range(BOOKINGS)):
+            try:
+                return self.record.ended(claimed, profile, submission, session)
+            except StoreUnavailable as error:
+                if not left or (self._stopping and left < BOOKINGS - 5):
+                    raise
+                log.error("%s: its result has to wait: %s", claimed.id, error)
+                self._patience.wait(1)
+        raise AssertionError("a range ends")
 
     def _run(self) -> None:
         while not self._stopping:
@@ -125,7 +171,7 @@ class Delivery:
             except EmailProfilesError as error:
                 log.error("delivery is held up: %s", error)
                 found = False
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("delivery: an unexpected error; going on")
                 found = False
             with self._changed:
@@ -137,14 +183,22 @@ class Delivery:
         now = self.clock.now().timestamp()
         with self.database.read() as connection:
             due = queue.due(connection, now)
-        for one in due:
-            profile = self._usable(one)
+        return any(self._tend(one) for one in due)
+
+    def _tend(self, due: Due) -> bool:
+        """Send one message of a profile; whatever goes wrong is its own affair."""
+        try:
+            profile = self._usable(due)
             if profile is None:
-                continue
-            with self._place(one, profile) as below_lane:
-                if below_lane and self._serve(profile, below_lane):
-                    return True
-        return False
+                return False
+            with self._place(due, profile) as below_lane:
+                return bool(below_lane) and self._serve(profile, below_lane)
+        except StoreUnavailable:
+            raise
+        except (Exception, SystemExit):
+            log.exception("profile %r: an unexpected error", due.profile_name)
+            self._rest(due)
+            return False
 
     def _usable(self, due: Due) -> Profile | None:
         """The profile, if it can be resolved and is enabled; else skip it a while."""
@@ -157,9 +211,14 @@ class Delivery:
             return profile
         if profile is None:
             log.warning("profile %r is not found; its mail waits", due.profile_name)
-        with self._changed:
-            self._skip[due.profile_id] = moment + 5 * self.pace.look_s
+        self._rest(due)
         return None
+
+    def _rest(self, due: Due) -> None:
+        """Leave a profile alone for a few looks, or until something is changed."""
+        with self._changed:
+            until = self.clock.monotonic() + 5 * self.pace.look_s
+            self._skip[due.profile_id] = until
 
     @contextmanager
     def _place(self, due: Due, profile: Profile) -> Iterator[int]:

@@ -11,7 +11,12 @@ from attrs import define, field, frozen
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Outcome, Profile, Receipt, SendRequest
-from email_profiles_hookspecs.errors import Conflict, NotFound, Unknown
+from email_profiles_hookspecs.errors import (
+    Conflict,
+    EmailProfilesError,
+    NotFound,
+    Unknown,
+)
 from email_profiles_hookspecs.services import Clock
 
 from ..settlement import WAITING
@@ -21,6 +26,7 @@ from ..store.database import Database
 from ..store.views import MessageEntry
 from .delivery import Delivery
 from .heart import Heart
+from .intake import is_text
 from .record import Record
 from .worker import Worker
 
@@ -68,8 +74,10 @@ class Outbox:
 
     def show(self, id: str) -> MessageEntry:
         """One message with recipients and attempts; by its id, or the start of it."""
-        with self.database.read() as connection:
-            found = views.shown(connection, id)
+        found = None
+        if is_text(id):
+            with self.database.read() as connection:
+                found = views.shown(connection, id)
         if found is None:
             raise NotFound("message", id)
         return found
@@ -82,22 +90,27 @@ class Outbox:
     def outcome(self, id: str, wait: float = 0) -> Outcome | None:
         """What became of a message; None if after *wait* seconds it is not settled."""
         deadline = self.clock.monotonic() + wait
+        id = self.show(id).id
         while True:
             with self.database.read() as connection:
                 found = views.outcome(connection, id)
-                known = found or views.shown(connection, id)
-            if known is None:
-                raise NotFound("message", id)
             left = deadline - self.clock.monotonic()
             if found is not None or left <= 0:
                 return found
             with self.settled:
                 self.settled.wait(min(left, LOOK_S))
 
-    def outcomes(self, since: datetime, limit: int = 1000) -> Sequence[Outcome]:
-        """What was settled at or after *since*, oldest first."""
+    def outcomes(
+        self, since: datetime, *, after: str = "", limit: int = 1000
+    ) -> Sequence[Outcome]:
+        """
+        What was settled at or after *since*, oldest first, *limit* at most.
+
+        To read on, give the last one's `settled_at`, and its id as *after*.
+        """
         with self.database.read() as connection:
-            ids = views.settled_since(connection, since.timestamp(), limit)
+            moment = since.timestamp()
+            ids = views.settled_since(connection, moment, after, limit)
             found = [views.outcome(connection, id) for id in ids]
         return [one for one in found if one is not None]
 
@@ -110,26 +123,32 @@ class Outbox:
         or a site plugin took it, Unknown is raised with its id.
         """
         deadline = self.clock.monotonic() + timeout
+        profile = self.resolve(request.profile)
         self.heart.start()
         lapses, owner = self.worker.lapses, self.worker.enlist()
-        profile = self.resolve(request.profile)
         credential = None
         if profile is not None and profile.enabled:
-            credential = self.delivery.submitter.credential(profile)
+            credential = self.delivery.submitter.credential(profile, deadline)
         receipt = self.send(request)
         claimed = None
         if profile is not None and not receipt.duplicate:
             claimed = self._claimed(receipt.id, profile, owner)
         while profile is not None and credential is not None and claimed is not None:
-            settlement = self.delivery.attempt(profile, credential, claimed, lapses)
-            if settlement is not None and (settlement.pause or not settlement.again):
-                break
-            claimed = None
-            if settlement is not None:
-                credential = self.delivery.submitter.credential(profile)
+            begun = self.delivery.begin(profile, credential, claimed, lapses)
+            try:
+                settlement = begun.result(max(deadline - self.clock.monotonic(), 0))
+                again = settlement is not None and settlement.again
+                if settlement is None or settlement.pause or not again:
+                    break
+                credential = self.delivery.submitter.credential(profile, deadline)
                 claimed = self._again(receipt.id, profile, owner, deadline)
-        left = deadline - self.clock.monotonic() if claimed is None else 0
-        return Sent(receipt=receipt, outcome=self._result(receipt.id, max(left, 0)))
+            except (TimeoutError, EmailProfilesError):
+                break
+        left = 0.0
+        if claimed is None:
+            left = max(deadline - self.clock.monotonic(), 0)
+        outcome = self._result(receipt.id, left, mine=not receipt.duplicate)
+        return Sent(receipt=receipt, outcome=outcome)
 
     def retry(self, id: str, actor: str) -> None:
         """Send it once more, now: to all that did not get it. Not while it is sent."""
@@ -172,7 +191,8 @@ class Outbox:
                 raise Conflict(
                     f"message {entry.id} is {entry.state}: there is nothing to decide"
                 )
-            settling.close(connection, entry.id, by="", now=now)
+            if not requeuing.is_on_its_way(connection, entry.id):
+                settling.close(connection, entry.id, by="", now=now)
             self._audit(connection, actor, f"settle: {decision}", entry, now)
 
         self.database.write(work)
@@ -197,20 +217,20 @@ class Outbox:
             self.record.expire()
         return found[0] if found else None
 
-    def _result(self, id: str, wait: float) -> Outcome:
-        """The outcome; what is still queued at the end is cancelled."""
+    def _result(self, id: str, wait: float, *, mine: bool) -> Outcome:
+        """The outcome; what is *mine* and still queued at the end is cancelled."""
         try:
             found = self.outcome(id, wait)
         except NotFound as error:
             raise Unknown(
                 f"a site plugin took the message, as {id}", id, "ask that plugin"
             ) from error
-        if found is None:
+        if found is None and mine:
             self._cancel(self.show(id), "the caller, at its timeout")
             found = self.outcome(id)
         if found is None:
             raise Unknown(
-                f"message {id} is being sent; what becomes of it will be known later",
+                f"message {id} is on its way; what becomes of it will be known later",
                 id,
                 f"ask for the outcome of {id}",
             )
@@ -223,7 +243,8 @@ class Outbox:
             if not requeuing.is_queued(connection, entry.id):
                 return False
             settling.move_recipients(connection, entry.id, WAITING, "cancelled", now)
-            settling.close(connection, entry.id, by="", now=now)
+            reason = entry.error or "it was cancelled before it was sent"
+            settling.close(connection, entry.id, by="", now=now, error=reason)
             self._audit(connection, actor, "cancel", entry, now)
             return True
 

@@ -59,12 +59,13 @@ class Heart:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Stop, and sign off."""
+        """Stop, and sign off: what is still in hand is given back, or is unknown."""
         self._stop.set()
         with self._guard:
             if self._thread is not None:
                 self._thread.join()
-        self.worker.end()
+        if id := self.worker.resign():
+            self.recovery.bury(id)
 
     def beat(self) -> None:
         """One beat, with all that hangs on it."""
@@ -72,10 +73,13 @@ class Heart:
         for other in self.worker.dead():
             log.warning("worker %s is dead; taking over what it held", other)
             self.recovery.bury(other)
+        self.recovery.adopt()
+        self.recovery.tidy(self.worker.id, set(self.worker.held))
         self.record.expire()
+        before = self.clock.now().timestamp() - self.worker.lease_s
         with self.database.read() as connection:
-            orphans = settling.unannounced(connection, [""])
-        self.announce(orphans)
+            untold = settling.unannounced(connection, before=before)
+        self.announce(untold)
         self.pool.sweep()
         self._sweep()
 
@@ -85,7 +89,7 @@ class Heart:
                 self.beat()
             except EmailProfilesError as error:
                 log.error("the heart missed a beat: %s", error)
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("the heart: an unexpected error; going on")
 
     def _sweep(self) -> None:
@@ -99,7 +103,7 @@ class Heart:
         def work(connection: Connection) -> None:
             queue.sweep(connection, before, now)
             workers.sweep(connection, before)
-            for id in documents.unneeded(connection, now - HOUR_S):
-                documents.remove(connection, id)
+            for id in documents.unneeded(connection, before):
+                documents.discard(connection, id)
 
         self.database.write(work)

@@ -16,7 +16,7 @@ from email_profiles_hookspecs.services import Clock
 from ..clock import SystemChance
 from ..settlement import LANES, WAITING, Finding, Settlement, Terms, settle
 from ..smtp.dialogue import Answer
-from ..store import claims, health, queue, settling
+from ..store import attempts, claims, health, queue, settling
 from ..store.claims import Claimed, Ending
 from ..store.database import Database
 from ..submission import Submission
@@ -49,7 +49,7 @@ def findings(claimed: Claimed, submission: Submission) -> dict[str, Finding]:
                 reply=getattr(submission.error, "reply", None),
             )
         else:
-            verdict = Verdict("retry", "the worker was held up and left it to others")
+            verdict = Verdict("ours", "the worker was held up and left it to others")
             found[recipient] = Finding(verdict=verdict)
     return found
 
@@ -88,25 +88,31 @@ class Record:
         now = self._now()
 
         def work(connection: Connection) -> list[Claimed]:
-            allowed = min(limit, left(connection, profile, now))
-            if allowed <= 0 and id is None:
+            messages, recipients = left(connection, profile, now)
+            if min(limit, messages) <= 0:
                 return []
             return claims.claim(
                 connection,
                 owner=owner,
                 now=now,
-                limit=max(allowed, 1),
+                limit=min(limit, messages),
                 revision=profile.revision,
                 profile_id=profile.id,
                 id=id,
                 below_lane=below_lane,
+                most_recipients=recipients,
             )
 
         return self.database.write(work)
 
-    def handed(self, claimed: Claimed, answers: Mapping[str, Answer]) -> bool:
+    def handed(
+        self,
+        claimed: Claimed,
+        answers: Mapping[str, Answer],
+        awaiting: Sequence[str],
+    ) -> bool:
         """
-        The last octet is about to go: from now on *unknown* is possible.
+        The last octet is about to go: from now on those *awaiting* may be unknown.
 
         Books what the server has decided already; false if the row is not ours.
         """
@@ -120,8 +126,8 @@ class Record:
         now = self._now()
 
         def work(connection: Connection) -> bool:
-            claims.book(connection, claimed, states, found, now)
-            return claims.mark_handed(connection, claimed, now)
+            attempts.book(connection, claimed, states, found, now)
+            return attempts.mark_handed(connection, claimed, awaiting, now)
 
         return self.database.write(work)
 
@@ -148,13 +154,13 @@ class Record:
             due_at += back_off(claimed.tries + 1, self.chance.fraction())
 
         def work(connection: Connection) -> bool:
-            if not claims.book(connection, claimed, settlement.states, found, now):
-                claims.keep_late(connection, claimed, ending, now)
+            if not attempts.book(connection, claimed, settlement.states, found, now):
+                attempts.keep_late(connection, claimed, ending, now)
                 return False
-            claims.end_attempt(connection, claimed, ending, now)
+            attempts.end_attempt(connection, claimed, ending, now)
             _note_health(connection, profile, settlement, found, now)
             if settlement.again:
-                claims.requeue(
+                attempts.requeue(
                     connection, claimed, ending, due_at=due_at, tried=settlement.tried
                 )
             else:
@@ -178,8 +184,8 @@ class Record:
         now, observed = self._now(), self.observed()
 
         def work(connection: Connection) -> None:
-            if claims.book(connection, claimed, states, found, now):
-                claims.end_attempt(connection, claimed, ending, now)
+            if attempts.book(connection, claimed, states, found, now):
+                attempts.end_attempt(connection, claimed, ending, now)
                 settling.close_with_result(
                     connection, claimed, ending, now, observed=observed
                 )
@@ -207,6 +213,7 @@ class Record:
         with self.database.read() as connection:
             if not queue.expired(connection, now):
                 return
+        self.database.write(lambda c: queue.date(c, now))
 
         def work(connection: Connection) -> list[str]:
             rows = queue.expired(connection, now)
@@ -222,17 +229,23 @@ class Record:
         return self.clock.now().timestamp()
 
 
-def left(connection: Connection, profile: Profile, now: float) -> int:
-    """How many messages the profile's limits allow at this moment."""
-    most, limits = sys.maxsize, profile.limits
+def left(
+    connection: Connection, profile: Profile, now: float
+) -> tuple[int, int | None]:
+    """
+    How many messages the profile's limits allow now, and for how many recipients.
+
+    A message that is over the day's limit by itself goes when nothing else has gone.
+    """
+    messages, limits = sys.maxsize, profile.limits
     if limits.messages_per_minute is None and limits.recipients_per_day is None:
-        return most
+        return messages, None
     minute, day = queue.used(connection, profile.id, now)
     if limits.messages_per_minute is not None:
-        most = limits.messages_per_minute - minute
-    if limits.recipients_per_day is not None and day >= limits.recipients_per_day:
-        most = 0
-    return most
+        messages = limits.messages_per_minute - minute
+    if limits.recipients_per_day is None or not day:
+        return messages, None
+    return messages, max(limits.recipients_per_day - day, 0)
 
 
 def _ending(

@@ -1,19 +1,20 @@
-"""Recovery: what a dead worker held is given back, or is unknown."""
+"""Recovery: what nobody is sending any more is given back, or is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from sqlalchemy import Connection, Row
 
 from email_profiles_hookspecs import Profile
 from email_profiles_hookspecs.services import Clock
+from email_profiles_hookspecs.values import OnUnknown
 
 from ..clock import SystemChance
 from ..settlement import LANES
-from ..store import claims, settling, workers
+from ..store import attempts, settling, workers
 from ..store.claims import Claimed, Ending
 from ..store.database import Database
 from ..verdict import back_off, retries
@@ -32,7 +33,7 @@ AFTER = Ending(
 @define(kw_only=True)
 class Recovery:
     """
-    Buries workers.
+    Takes rows from workers that are dead, that have ended, or that let go of them.
 
     What was claimed goes back to the queue. What was handed over is unknown: the
     profile's `on_unknown` says whether it is sent again or held for a person.
@@ -43,49 +44,89 @@ class Recovery:
     chance: SystemChance
     profile: Callable[[str, str], Profile | None]
     announce: Callable[[Sequence[str]], None]
+    _dropped: set[tuple[str, int]] = field(factory=set, init=False)
 
     def bury(self, worker: str) -> None:
-        """Give back what *worker* held, once; then announce what it did not."""
-        policies = self._policies(worker)
+        """End *worker*, give back what it held, announce what it did not."""
+        with self.database.read() as connection:
+            rows = attempts.owned(connection, worker)
+        policies = self._policies(rows)
         now = self.clock.now().timestamp()
 
         def work(connection: Connection) -> list[str]:
-            if not workers.end(connection, worker, now):
-                return []
-            for row in claims.owned(connection, worker):
-                if row.handed:
-                    self._unknown(connection, row, policies.get(row.id, "auto"), now)
-                else:
-                    claimed = _claim_of(row)
-                    claims.end_attempt(connection, claimed, BEFORE, now)
-                    claims.requeue(connection, claimed, BEFORE, due_at=now, tried=False)
-            return settling.unannounced(connection, [worker])
+            workers.end(connection, worker, now)
+            self._release(connection, attempts.owned(connection, worker), policies, now)
+            return settling.unannounced(connection, by=worker)
 
         self.announce(self.database.write(work))
 
-    def _policies(self, worker: str) -> dict[str, Any]:
-        """`on_unknown` of each row's profile; looked up outside any transaction."""
+    def adopt(self) -> None:
+        """Give back what workers hold that have ended."""
         with self.database.read() as connection:
-            rows = claims.owned(connection, worker)
-        policies = {}
+            rows = attempts.orphans(connection)
+        self._give_back(rows)
+
+    def tidy(self, worker: str, held: Collection[str]) -> None:
+        """
+        Give back what *worker* owns and none of its threads holds: one has failed.
+
+        Only what was so the last time too: a row is owned a moment before it is held.
+        """
+        with self.database.read() as connection:
+            rows = [
+                one for one in attempts.owned(connection, worker) if one.id not in held
+            ]
+        before, self._dropped = self._dropped, {(one.id, one.attempt) for one in rows}
+        self._give_back([one for one in rows if (one.id, one.attempt) in before])
+
+    def _give_back(self, rows: Sequence[Row[Any]]) -> None:
+        if not rows:
+            return
+        policies = self._policies(rows)
+        now = self.clock.now().timestamp()
+        self.database.write(lambda c: self._release(c, rows, policies, now))
+        self.announce([row.id for row in rows])
+
+    def _policies(self, rows: Sequence[Row[Any]]) -> dict[str, OnUnknown]:
+        """`on_unknown` of each row's profile; looked up outside any transaction."""
+        policies: dict[str, OnUnknown] = {}
         for row in rows:
             profile = self.profile(row.profile_id, row.profile_name)
             policies[row.id] = profile.policy.on_unknown if profile else "auto"
         return policies
 
+    def _release(
+        self,
+        connection: Connection,
+        rows: Sequence[Row[Any]],
+        policies: Mapping[str, OnUnknown],
+        now: float,
+    ) -> None:
+        """Each row that is still held as it was; *handed* is as it is now."""
+        for seen in rows:
+            row = attempts.held(connection, _claim_of(seen))
+            if row is None:
+                continue
+            if row.handed:
+                self._unknown(connection, row, policies.get(row.id, "auto"), now)
+            else:
+                claimed = _claim_of(row)
+                attempts.end_attempt(connection, claimed, BEFORE, now)
+                attempts.requeue(connection, claimed, BEFORE, due_at=now, tried=False)
+
     def _unknown(
-        self, connection: Connection, row: Row[Any], on_unknown: Any, now: float
+        self, connection: Connection, row: Row[Any], on_unknown: OnUnknown, now: float
     ) -> None:
         claimed = _claim_of(row)
-        claims.end_attempt(connection, claimed, AFTER, now)
+        attempts.end_attempt(connection, claimed, AFTER, now)
         last = row.tries + 1 >= row.max_attempts
         if not (retries(LANES[row.lane], on_unknown) and not last):
-            settling.move_recipients(connection, row.id, ["waiting"], "unknown", now)
+            attempts.doubt(connection, claimed, now)
         if last:
             settling.move_recipients(connection, row.id, ["deferred"], "expired", now)
         if settling.waits(connection, row.id):
             due_at = now + back_off(row.tries + 1, self.chance.fraction())
-            claims.requeue(connection, claimed, AFTER, due_at=due_at, tried=True)
+            attempts.requeue(connection, claimed, AFTER, due_at=due_at, tried=not last)
         else:
             settling.close(connection, row.id, by=row.owner, now=now, error=AFTER.error)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -31,7 +33,10 @@ class Worker:
     lease_s: float = 30
     id: str = field(default="", init=False)
     lapses: int = field(default=0, init=False)
+    held: set[str] = field(factory=set, init=False)
+    """The rows that threads of this worker have in hand."""
     _beat_at: float = field(default=0, init=False)
+    _looked_at: float = field(default=0, init=False)
     _seen: dict[str, tuple[int, float]] = field(factory=dict, init=False)
     _guard: threading.RLock = field(factory=threading.RLock, init=False)
 
@@ -68,6 +73,9 @@ class Worker:
         with self.database.read() as connection:
             living = workers.living(connection)
         now = self.clock.monotonic()
+        if now - self._looked_at > self.lease_s / 2:
+            self._seen = {}  # we slept ourselves: who knows how others fared
+        self._looked_at = now
         seen: dict[str, tuple[int, float]] = {}
         late = []
         for other in living:
@@ -80,13 +88,22 @@ class Worker:
         self._seen = seen
         return late
 
-    def end(self) -> None:
-        """Sign off: nobody has to wait for this worker's lease."""
+    @contextmanager
+    def holding(self, id: str) -> Iterator[None]:
+        """A thread of this worker has row *id* in hand."""
+        with self._guard:
+            self.held.add(id)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self.held.discard(id)
+
+    def resign(self) -> str:
+        """The id under which this worker was known; it has none from now on."""
         with self._guard:
             id, self.id = self.id, ""
-            if id:
-                now = self.clock.now().timestamp()
-                self.database.write(lambda c: workers.end(c, id, now))
+            return id
 
     def _look(self) -> None:
         """Notice a lapse, however it came about."""

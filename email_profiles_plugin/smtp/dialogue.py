@@ -7,12 +7,11 @@ for, and is sent those replies. It opens no socket and reads no clock.
 
 from __future__ import annotations
 
-import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Generator, Mapping, Sequence
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import (
@@ -23,10 +22,16 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_hookspecs.sasl import Exchange, Sasl
 
+from .replies import printable
+
 AUTH_LINE = 512
 """Octets of an AUTH line with initial response; real servers cut longer ones."""
 
+MAX_DIGITS = 18
+"""Digits of a limit that a server announces; a longer one is none."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 
 
 def _one_line(instance: object, attribute: Attribute[str], value: str) -> None:
@@ -93,6 +98,10 @@ class Group:
     completes: tuple[Completion, ...] = ()
     hide: tuple[bytes, ...] = field(default=(), repr=False)
 
+    def reads(self, reply: Reply) -> bool:
+        """The dialogue, and nobody else, reads the text: it has to be as it came."""
+        return self.stage == "EHLO" or (self.stage, reply.code) == ("AUTH", 334)
+
 
 @frozen
 class StartTls:
@@ -113,7 +122,10 @@ class Extensions:
         """Read an EHLO reply; its first line is a name (RFC 5321, 4.1.1.1)."""
         offered: dict[str, str] = {}
         for line in reply.text.split("\n")[1:]:
-            word, _, rest = line.replace("=", " ", 1).partition(" ")
+            word, _, rest = line.partition(" ")
+            keyword, equals, first = word.partition("=")
+            if equals and keyword.upper() == "AUTH":  # as old servers write it
+                word, rest = keyword, f"{first} {rest}"
             offered[word.upper()] = f"{offered.get(word.upper(), '')} {rest}".strip()
         return cls(offered)
 
@@ -129,9 +141,13 @@ class Extensions:
         """A limit: `SIZE 1000`, or *name* in `LIMITS RCPTMAX=100`; None without."""
         for word in self.offered.get(keyword, "").split():
             key, _, value = word.rpartition("=")
-            if key.upper() == name and value.isascii() and value.isdigit():
+            if key.upper() == name and _is_number(value):
                 return int(value) or None
         return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
 
 def say(
@@ -214,7 +230,7 @@ def exchange(sasl: Sasl) -> Generator[Move, Sequence[Reply], str]:
     responses = sasl.respond()
     said: list[bytes] = []
     try:
-        initial = next(responses, None)
+        initial = _step(sasl, responses, None)
         line = f"AUTH {sasl.mechanism}"
         encoded = None if initial is None else b64encode(initial).decode()
         if initial is not None:
@@ -226,7 +242,7 @@ def exchange(sasl: Sasl) -> Generator[Move, Sequence[Reply], str]:
             if encoded is not None and reply.code == 334:
                 reply = yield from _prove(encoded, "***", said)
         while reply.code == 334:
-            reply = yield from _answer(responses, reply, said)
+            reply = yield from _answer(sasl, responses, reply, said)
         demand("AUTH", reply, 2)
         _finish(responses)
     finally:
@@ -243,20 +259,32 @@ def _prove(
     return reply
 
 
+def _step(sasl: Sasl, responses: Exchange, challenge: bytes | None) -> bytes | None:
+    """What the mechanism says next, None at its end; whatever it raises: SaslError."""
+    try:
+        return responses.send(challenge)
+    except StopIteration:
+        return None
+    except SaslError:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        raise SaslError(f"{sasl.mechanism} can't go on: {name}") from error
+
+
 def _answer(
-    responses: Exchange, reply: Reply, said: list[bytes]
+    sasl: Sasl, responses: Exchange, reply: Reply, said: list[bytes]
 ) -> Generator[Move, Sequence[Reply], Reply]:
     """The client's answer to a 334; `*`, which ends the exchange, without one."""
     try:
-        challenge = b64decode(reply.text.strip(), validate=True)
-        answer = responses.send(challenge)
-    except (StopIteration, binascii.Error):
+        answer = _step(sasl, responses, b64decode(reply.text.strip(), validate=True))
+    except ValueError:
         answer = None
     except SaslError:
-        yield from say("AUTH", "*")
+        yield from _prove("*", "*", said)
         raise
     if answer is None:
-        return (yield from say("AUTH", "*"))
+        return (yield from _prove("*", "*", said))
     said.append(answer)
     return (yield from _prove(b64encode(answer).decode(), "***", said))
 
@@ -267,18 +295,32 @@ def _finish(responses: Exchange) -> None:
         responses.send(None)
     except StopIteration:
         return
-    except SaslError as error:
-        raise ProtocolError("AUTH", f"the server said yes, but: {error}") from error
+    except Exception as error:
+        why = error if isinstance(error, SaslError) else type(error).__name__
+        raise ProtocolError("AUTH", f"the server said yes, but: {why}") from error
     raise ProtocolError("AUTH", "the server said yes before it proved itself")
 
 
 def masked(reply: Reply, said: Sequence[bytes]) -> Reply:
-    """The reply without what was said in the exchange, should the server echo it."""
-    text = reply.text
-    for answer in said:
-        parts = [answer, *re.split(rb"[\x00\x01 ]", answer)]
-        for part in sorted(parts, key=len, reverse=True):
-            if len(part) >= 4:
-                text = text.replace(part.decode("utf-8", "replace"), "***")
-                text = text.replace(b64encode(part).decode(), "***")
-    return Reply(code=reply.code, enhanced=reply.enhanced, text=text)
+    """
+    The reply without what was said in the exchange, should the server echo it.
+
+    Masked are whole answers and their parts between NUL or \\1, at any length (short
+    ones as words of their own), then their words; in Base64, too, also cut short.
+    """
+    encoded = [b64encode(answer).decode().lower() for answer in said]
+
+    def hide(found: re.Match[str]) -> str:
+        return "***" if any(found[0].lower() in one for one in encoded) else found[0]
+
+    text = _BASE64.sub(hide, reply.text)
+    whole = {one for answer in said for one in (answer, *re.split(b"[\0\1]", answer))}
+    words = {one for part in whole for one in part.split(b" ") if len(one) >= 4}
+    for parts in (whole, words):
+        for part in sorted(filter(None, parts), key=len, reverse=True):
+            for spelt in (printable(part), b64encode(part).decode()):
+                pattern = re.escape(spelt)
+                if len(part) < 4:
+                    pattern = rf"(?<!\w){pattern}(?!\w)"
+                text = re.sub(pattern, "***", text, flags=re.IGNORECASE)
+    return evolve(reply, text=text)

@@ -40,19 +40,27 @@ class Keep:
 
 
 @define
+class _Share:
+    """One owner's connections: how many are out, and those idle, all with one *key*."""
+
+    key: Hashable
+    out: int = 0
+    idle: list[Connection] = field(factory=list)
+
+
+@define
 class Pool:
     """
     Connections of all profiles.
 
-    `lease` lends one of *owner*'s, of which no more than a limit are out at a time,
-    over all threads. One that was kept is looked at before it is lent again; a server
-    that closes an idle connection is nothing unusual.
+    `lease` lends one of *owner*'s, of which there are no more than a limit at a time,
+    idle or out, over all threads. One that was kept is looked at before it is lent
+    again; a server that closes an idle connection is nothing unusual.
     """
 
     keep: Keep = field(factory=Keep)
     _changed: threading.Condition = field(factory=threading.Condition)
-    _idle: dict[Hashable, list[Connection]] = field(factory=dict)
-    _out: dict[Hashable, int] = field(factory=dict)
+    _shares: dict[Hashable, _Share] = field(factory=dict)
     _closed: bool = False
 
     @contextmanager
@@ -68,86 +76,105 @@ class Pool:
         """
         A connection for the time of a `with` block.
 
-        *key* tells what makes two connections interchangeable. Waits until *deadline*
-        (monotonic) while *limit* are out, then raises TimedOut. After an exception
-        the connection is closed, else kept.
+        *key* tells what makes two connections interchangeable; idle ones with another
+        are closed. Waits until *deadline* (monotonic) while *limit* are out, then
+        raises TimedOut. After an exception the connection is closed, else kept.
         """
-        self._admit(owner, limit, deadline)
-        connection: Connection | None = None
+        with self._changed:
+            share = self._admit(owner, key, limit, deadline)
+            connection, ended = self._kept(share, key, limit)
         try:
-            connection = self._kept((owner, key)) or open()
+            for one in ended:
+                one.wire.quit()
+            connection = connection or open()
             yield connection
         except BaseException:
             if connection is not None:
                 connection.wire.close()
             raise
         else:
-            self._return((owner, key), connection)
+            self._return(share, key, connection)
         finally:
             with self._changed:
-                self._out[owner] -= 1
+                share.out -= 1
+                self._forget(owner)
                 self._changed.notify_all()
 
     def leased(self, owner: Hashable) -> int:
         """How many connections of *owner* are out."""
         with self._changed:
-            return self._out.get(owner, 0)
+            share = self._shares.get(owner)
+            return share.out if share else 0
 
     def sweep(self) -> None:
         """Close what was idle, or open, for too long."""
+        stale: list[Connection] = []
         with self._changed:
-            stale = [
-                (key, connection)
-                for key, kept in self._idle.items()
-                for connection in kept
-                if not self._fresh(connection)
-            ]
-            for key, connection in stale:
-                self._idle[key].remove(connection)
-        for _, connection in stale:
+            for owner, share in list(self._shares.items()):
+                stale += [one for one in share.idle if not self._fresh(one)]
+                share.idle = [one for one in share.idle if one not in stale]
+                self._forget(owner)
+        for connection in stale:
             connection.wire.quit()
 
     def close(self) -> None:
         """Close all that is idle, and what is out when it comes back."""
         with self._changed:
             self._closed = True
-            kept = [one for some in self._idle.values() for one in some]
-            self._idle.clear()
+            kept = [one for share in self._shares.values() for one in share.idle]
+            for share in self._shares.values():
+                share.idle = []
         for connection in kept:
             connection.wire.quit()
 
-    def _admit(self, owner: Hashable, limit: int, deadline: float) -> None:
-        with self._changed:
-            while self._out.get(owner, 0) >= limit:
-                left = deadline - monotonic()
-                if left <= 0:
-                    raise TimedOut(
-                        "connect",
-                        f"all {limit} connections of the profile are busy",
-                        "raise limits.max_connections if the server allows it",
-                    )
-                self._changed.wait(left)
-            self._out[owner] = self._out.get(owner, 0) + 1
+    def _admit(
+        self, owner: Hashable, key: Hashable, limit: int, deadline: float
+    ) -> _Share:
+        while (share := self._shares.setdefault(owner, _Share(key))).out >= limit:
+            left = deadline - monotonic()
+            if left <= 0:
+                raise TimedOut(
+                    "connect",
+                    f"all {limit} connections of the profile are busy",
+                    "raise limits.max_connections if the server allows it",
+                )
+            self._changed.wait(left)
+        share.out += 1
+        return share
 
-    def _kept(self, key: Hashable) -> Connection | None:
-        while True:
-            with self._changed:
-                kept = self._idle.get(key)
-                if not kept:
-                    return None
-                connection = kept.pop()
-            if self._fresh(connection) and not connection.wire.readable():
-                return connection
-            connection.wire.close()
+    def _kept(
+        self, share: _Share, key: Hashable, limit: int
+    ) -> tuple[Connection | None, list[Connection]]:
+        """One to lend again, and those that may not stay beside it, or a new one."""
+        ended: list[Connection] = []
+        found = None
+        if share.key != key:
+            ended, share.idle, share.key = share.idle, [], key
+        while share.idle and found is None:
+            one = share.idle.pop()
+            if self._fresh(one) and not one.wire.readable():
+                found = one
+            else:
+                ended.append(one)
+        while share.idle and len(share.idle) + share.out > limit:
+            ended.append(share.idle.pop(0))
+        return found, ended
 
-    def _return(self, key: Hashable, connection: Connection) -> None:
+    def _return(self, share: _Share, key: Hashable, connection: Connection) -> None:
         connection.used_at = monotonic()
         with self._changed:
             good = connection.reusable and not self._closed and self._fresh(connection)
+            good = good and share.key == key
             if good:
-                self._idle.setdefault(key, []).append(connection)
+                share.idle.append(connection)
         if not good:
             connection.wire.quit()
+
+    def _forget(self, owner: Hashable) -> None:
+        """Profiles come and go; nothing stays of one without connections."""
+        share = self._shares[owner]
+        if not share.out and not share.idle:
+            del self._shares[owner]
 
     def _fresh(self, connection: Connection) -> bool:
         now = monotonic()

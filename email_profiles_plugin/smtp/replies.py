@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import ProtocolError
@@ -15,11 +15,24 @@ MAX_LINE = 8 * 1024
 MAX_LINES = 256
 """Lines of one reply: EHLO answers of real servers stay under 30."""
 
+MAX_REPLY = 64 * 1024
+"""Octets of one reply."""
+
+MAX_SHOWN = 2000
+"""Characters of a reply that are kept where nobody reads it but people."""
+
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
 
 
-def _text(octets: bytes) -> str:
+def cut(reply: Reply) -> Reply:
+    """The reply with as much of its text as people need."""
+    if len(reply.text) <= MAX_SHOWN:
+        return reply
+    return evolve(reply, text=f"{reply.text[:MAX_SHOWN]}...")
+
+
+def printable(octets: bytes) -> str:
     """Readable on any terminal: what is not printable is shown, never acted on."""
     text = octets.decode("utf-8", "backslashreplace")
     if text.isprintable():
@@ -43,13 +56,16 @@ class ReplyReader:
     Cuts a stream into replies.
 
     A line that can't belong to SMTP, a line or a reply without end, and codes that
-    change within a reply raise ProtocolError with the stage that is set.
+    change within a reply raise ProtocolError with the stage that is set; *quiet*:
+    without quoting what came.
     """
 
     stage: str = "greeting"
+    quiet: bool = False
     _buffer: bytearray = field(factory=bytearray, init=False)
     _lines: list[str] = field(factory=list, init=False)
     _code: int = field(default=0, init=False)
+    _size: int = field(default=0, init=False)
 
     @property
     def idle(self) -> bool:
@@ -69,7 +85,7 @@ class ReplyReader:
             del self._buffer[: end + 1]
             if self._take(line):
                 reply = _reply(self._code, self._lines)
-                self._lines, self._code = [], 0
+                self._lines, self._code, self._size = [], 0, 0
                 return reply
         if len(self._buffer) > MAX_LINE:
             raise ProtocolError(self.stage, "the server sent a line without end")
@@ -79,13 +95,14 @@ class ReplyReader:
         """Add one line; true if it is the last of its reply."""
         match = _LINE.fullmatch(line)
         if match is None:
-            shown = _text(line[:60])
-            raise ProtocolError(self.stage, f"the server sent no SMTP reply: {shown!r}")
+            shown = "" if self.quiet else f": {printable(line[:60])!r}"
+            raise ProtocolError(self.stage, f"the server sent no SMTP reply{shown}")
         code = int(match[1])
         if self._code and code != self._code:
             raise ProtocolError(self.stage, "the codes within one reply differ")
         self._code = code
-        self._lines.append(_text(match[3] or b""))
-        if len(self._lines) > MAX_LINES:
+        self._lines.append(printable(match[3] or b""))
+        self._size += len(line)
+        if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             raise ProtocolError(self.stage, "the server sent a reply without end")
         return match[2] != b"-"

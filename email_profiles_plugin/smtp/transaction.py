@@ -124,8 +124,12 @@ def transact(
     play = _together if pipelining else _one_by_one
     replies = yield from play(commands)
     if reset:
-        if replies[0].code // 100 != 2:
-            raise ProtocolError("RSET", f"the server refused RSET: {replies[0]}")
+        first = replies[0]
+        if first.code == 421:
+            answers = dict.fromkeys(mail.recipients, Answer("RSET", first))
+            return Transaction(answers=answers, closing=True)
+        if first.code // 100 != 2:
+            raise ProtocolError("RSET", f"the server refused RSET: {first}")
         replies = replies[1:]
     booked, go = _book(mail, replies)
     if not go:

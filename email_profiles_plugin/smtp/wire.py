@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import queue
 import selectors
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Generator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import monotonic
 from typing import Self, TypeVar
 
@@ -22,12 +22,12 @@ from email_profiles_hookspecs.errors import (
     ProtocolError,
     SubmissionError,
     TimedOut,
-    TlsFailed,
 )
 
+from ..addresses import a_labels
 from . import tls
 from .dialogue import Group, Move, StartTls, masked
-from .replies import ReplyReader
+from .replies import ReplyReader, cut
 
 T = TypeVar("T")
 Address = tuple[int, int, int, str, tuple[str, int]]
@@ -35,15 +35,22 @@ Address = tuple[int, int, int, str, tuple[str, int]]
 CHUNK = 64 * 1024
 """Octets written or read at a time."""
 
+SHARE_S = 1
+"""Seconds that each of several addresses may take, while there is time."""
+
+_KEEPALIVE = ("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)
+"""Seconds idle, seconds between probes, probes; where the platform has them."""
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-def _nothing(line: str) -> None:
-    """Where nobody listens to a session."""
+def _nothing(said: object) -> None:
+    """Where nobody listens to a session, or has to know before a group is written."""
 
 
-def _before_nothing(group: Group) -> None:
-    """Where nobody has to know before a group is written."""
+def _closing(replies: Sequence[Reply]) -> bool:
+    """421 answers its command and all that follow it (RFC 5321, 3.8)."""
+    return bool(replies) and replies[-1].code == 421
 
 
 @define
@@ -65,14 +72,23 @@ class Wire:
 
     _socket: socket.socket = field(init=False)
     _reader: ReplyReader = field(factory=ReplyReader, init=False)
-    _selector: selectors.BaseSelector = field(
-        factory=selectors.DefaultSelector, init=False
-    )
+    _selector: selectors.BaseSelector = field(init=False)
 
     @property
     def timeout(self) -> float:
         """The profile's timeout in seconds."""
         return self.settings.timeout_ms / 1000
+
+    @property
+    def host(self) -> str:
+        """The server's name in A-labels, for the resolver and the certificate."""
+        name = self.settings.hostname
+        try:
+            return name if name.isascii() else a_labels(name.removesuffix("."))
+        except ValueError as error:
+            raise ConnectFailed(
+                "connect", f"{name} is no host name: {error}", "correct the hostname"
+            ) from error
 
     @property
     def encrypted(self) -> bool:
@@ -81,29 +97,23 @@ class Wire:
     @property
     def loopback(self) -> bool:
         """The peer is this machine: what is said does not leave it."""
-        return ipaddress.ip_address(
-            self._socket.getpeername()[0].partition("%")[0]
-        ).is_loopback
+        return self._end(lambda: self._socket.getpeername()[0]).is_loopback
 
     def connect(self) -> None:
         """Connect, with TLS at once where the profile uses SSL/TLS."""
         until = min(self.deadline, monotonic() + self.timeout)
         addresses = self._resolve(until)
         failure: OSError | None = None
-        for family, kind, protocol, _, address in addresses:
-            connection = socket.socket(family, kind, protocol)
+        for tried, address in enumerate(addresses):
             try:
-                connection.settimeout(max(until - monotonic(), 0.001))
-                connection.connect(address)
+                self._reach(address, until, len(addresses) - tried)
+                break
             except OSError as error:
-                connection.close()
+                self.close()
                 failure = error
-                continue
-            self._adopt(connection)
-            self.tell(f"connected to {address[0]} port {address[1]}")
-            break
         else:
             raise self._unreachable(failure)
+        self.tell(f"connected to {address[4][0]} port {address[4][1]}")
         if self.settings.use_ssl:
             self.secure()
 
@@ -112,30 +122,21 @@ class Wire:
         if not self._reader.idle:
             raise ProtocolError("STARTTLS", "the server spoke between 220 and TLS")
         until = min(self.deadline, monotonic() + self.timeout)
-        plain = self._release()
+        plain, host = self._socket, self.host.removesuffix(".")
+        self._selector.close()
         try:
             plain.settimeout(max(until - monotonic(), 0.001))
-            wrapped = self.context.wrap_socket(
-                plain, server_hostname=self.settings.hostname
-            )
-        except ssl.SSLError as error:
-            plain.close()
-            raise tls.failed(error, self.settings) from error
-        except TimeoutError as error:
-            plain.close()
-            raise TimedOut(
-                "TLS", "no handshake in time", "the port may not be one for TLS"
-            ) from error
+            wrapped = self.context.wrap_socket(plain, server_hostname=host)
+            self._adopt(wrapped)
         except (OSError, ValueError) as error:
-            plain.close()
-            raise TlsFailed("TLS", f"the handshake broke off: {error}") from error
-        self._adopt(wrapped)
+            self.close()
+            raise tls.failed(error, self.settings) from error
         self.tell(f"{wrapped.version()} established")
 
     def play(
         self,
         dialogue: Generator[Move, Sequence[Reply], T],
-        before: Callable[[Group], None] = _before_nothing,
+        before: Callable[[Group], None] = _nothing,
     ) -> T:
         """
         Run *dialogue* to its end and return its result.
@@ -161,7 +162,7 @@ class Wire:
     @property
     def address_literal(self) -> str:
         """Our end as EHLO may name it (RFC 5321, 4.1.3)."""
-        address = ipaddress.ip_address(self._socket.getsockname()[0].partition("%")[0])
+        address = self._end(lambda: self._socket.getsockname()[0])
         return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
 
     def readable(self) -> bool:
@@ -176,7 +177,8 @@ class Wire:
 
     def close(self) -> None:
         """Close; harmless when closed, or never connected."""
-        self._selector.close()
+        if hasattr(self, "_selector"):
+            self._selector.close()
         if hasattr(self, "_socket"):
             self._socket.close()
 
@@ -190,10 +192,10 @@ class Wire:
         """
         Write a group while reading; return when all its replies are there.
 
-        421 answers its command and all that follow it (RFC 5321, 3.8). Where the
-        connection breaks, what the server said before counts.
+        421 stands for all that are still to come. Where the connection breaks, what
+        the server said before counts.
         """
-        self._reader.stage = group.stage
+        self._reader.stage, self._reader.quiet = group.stage, bool(group.hide)
         self.handed_over = False
         for write in group.writes:
             self.tell(f"C: {write.shown}")
@@ -202,9 +204,7 @@ class Wire:
             self._write(group, replies)
             self._read(group, replies)
         except Disconnected:
-            if len(replies) < group.replies and (
-                not replies or replies[-1].code != 421
-            ):
+            if len(replies) < group.replies and not _closing(replies):
                 raise
         if group.completes and not self.handed_over and replies[-1].code < 400:
             raise ProtocolError(group.stage, f"{replies[-1]} before the message ended")
@@ -236,7 +236,7 @@ class Wire:
         if group.completes:
             patience = self.settings.final_reply_timeout_ms / 1000
         since = monotonic()
-        while len(replies) < group.replies:
+        while len(replies) < group.replies and not _closing(replies):
             if self._take(group, replies):
                 since = monotonic()
             else:
@@ -250,13 +250,12 @@ class Wire:
         self._reader.feed(octets)
         before = len(replies)
         while (reply := self._reader.next()) is not None:
-            if group.hide:
-                reply = masked(reply, group.hide)
-            for line in str(reply).split("\n"):
+            shown = cut(masked(reply, group.hide))
+            for line in str(shown).split("\n"):
                 self.tell(f"S: {line}")
             if len(replies) == group.replies:
-                raise ProtocolError(group.stage, f"a reply too many: {reply}")
-            replies.append(reply)
+                raise ProtocolError(group.stage, f"a reply too many: {shown}")
+            replies.append(reply if group.reads(reply) else shown)
         return len(replies) > before
 
     def _receive(self, stage: str) -> bytes | None:
@@ -282,37 +281,56 @@ class Wire:
             what = "took no more octets" if writing else "did not answer"
             raise TimedOut(stage, f"the server {what} in time")
 
-    def _adopt(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
+    def _end(self, look: Callable[[], str]) -> IPv4Address | IPv6Address:
+        """The address of an end of the connection, if that is still there."""
+        try:
+            return ip_address(look().partition("%")[0])
+        except OSError as error:
+            raise Disconnected(
+                self._reader.stage, f"the connection broke: {error}"
+            ) from error
+
+    def _reach(self, address: Address, until: float, sharing: int) -> None:
+        """Connect to one of the addresses that are *sharing* the time left."""
+        left = until - monotonic()
+        self._socket = connection = socket.socket(*address[:3])
+        connection.settimeout(max(left / sharing, min(left, SHARE_S), 0.001))
+        connection.connect(address[4])
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._socket = connection
-        self._selector.register(connection, selectors.EVENT_READ)
+        for name, value in _KEEPALIVE:
+            if option := getattr(socket, name, None):
+                connection.setsockopt(socket.IPPROTO_TCP, option, value)
+        self._adopt(connection)
 
-    def _release(self) -> socket.socket:
-        self._selector.unregister(self._socket)
-        return self._socket
+    def _adopt(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(connection, selectors.EVENT_READ)
+        connection.setblocking(False)
 
     def _resolve(self, until: float) -> list[Address]:
         """Look the name up in a thread: getaddrinfo can't be interrupted."""
         found: queue.SimpleQueue[list[Address] | OSError] = queue.SimpleQueue()
+        host, port = self.host, self.settings.port
 
         def look() -> None:
             try:
-                host, port = self.settings.hostname, self.settings.port
                 found.put(
                     socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[arg-type]
                 )
-            except (OSError, UnicodeError) as error:
+            except Exception as error:
                 found.put(OSError(str(error)))
 
-        threading.Thread(target=look, name="resolver", daemon=True).start()
         try:
+            threading.Thread(target=look, name="resolver", daemon=True).start()
             answer = found.get(timeout=max(until - monotonic(), 0.001))
         except queue.Empty:
             raise TimedOut(
                 "connect", "the name server did not answer in time"
             ) from None
+        except RuntimeError as error:  # no thread to be had
+            answer = OSError(str(error))
         if isinstance(answer, OSError):
             raise ConnectFailed(
                 "connect",

@@ -12,7 +12,13 @@ from typing import Any, TypeVar, cast
 from attrs import define, field
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from email_profiles_hookspecs.errors import StoreUnavailable
 
@@ -24,14 +30,22 @@ BUSY_MS = 10_000
 """How long to wait for another process that writes."""
 
 
+def _interrupted() -> StoreUnavailable:
+    return StoreUnavailable("the write was interrupted", "see what is stored")
+
+
 @define(eq=False)
 class _Work:
-    """One caller's part of a shared transaction."""
+    """One caller's part of a shared transaction; failed until it is on disk."""
 
     do: Callable[[Connection], Any]
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = field(factory=_interrupted)
     done: bool = False
+
+
+class _NotBegun(StoreUnavailable):
+    """No transaction could begin: none of the works is to blame."""
 
 
 @define(eq=False)
@@ -56,7 +70,8 @@ class Database:
         """
         Open, and bring the tables up to date. StoreUnavailable if it can't be.
 
-        A SQLite file is made with mode 0600 in a folder with mode 0700.
+        A SQLite file is made with mode 0600 in a folder with mode 0700. One in memory
+        is refused: each thread would have its own.
         """
         try:
             parsed = make_url(url)
@@ -67,21 +82,26 @@ class Database:
                 f"databases of kind {parsed.get_backend_name()} are not supported yet",
                 "use sqlite:///path",
             )
-        if parsed.database and parsed.database != ":memory:":
-            _private(Path(parsed.database))
+        place = parsed.database or ":memory:"
+        if ":memory:" in place or parsed.query.get("mode") == "memory":
+            raise StoreUnavailable(
+                f"{url!r} is a database in memory, which threads can't share",
+                "use sqlite:///path",
+            )
+        _private(Path(place))
         engine = create_engine(
             parsed,
             connect_args={"timeout": BUSY_MS / 1000, "isolation_level": None},
         )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
-        with translated(parsed.database or ""), engine.connect() as connection:
-            writing = connection.execution_options(begin="IMMEDIATE")
-            if migrations.current(connection) != migrations.HEAD:
-                connection.rollback()
-                with writing.begin():
-                    migrations.upgrade(connection)
-        return cls(engine, parsed.database or "")
+        try:
+            with translated(place), engine.connect() as connection:
+                _upgrade(connection, place)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, place)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -117,30 +137,61 @@ class Database:
         self.engine.dispose()
 
     def _commit(self, batch: list[_Work]) -> None:
+        """All of *batch* together; where that fails, each alone."""
+        parts = [batch]
         try:
-            self._together(batch)
-        except Exception as error:
-            if len(batch) == 1:
-                batch[0].error = error
-            else:
-                for work in batch:
-                    self._commit([work])
-        except BaseException:
-            for work in batch:
-                work.error = StoreUnavailable("the write was interrupted")
-            raise
+            while parts:
+                part = parts.pop(0)
+                try:
+                    self._together(part)
+                except _NotBegun as error:  # the next one would wait as long in vain
+                    for work in (one for each in (part, *parts) for one in each):
+                        work.error = StoreUnavailable(error.message, error.remedy)
+                    return
+                except Exception as error:
+                    if len(part) > 1:
+                        parts = [[work] for work in part]
+                    else:
+                        part[0].error = error
         finally:
             for work in batch:
                 work.done = True
 
-    def _together(self, batch: list[_Work]) -> None:
-        with (
-            translated(self.place),
-            self.engine.connect() as connection,
-            connection.execution_options(begin="IMMEDIATE").begin(),
-        ):
-            for work in batch:
-                work.result = work.do(connection)
+    def _together(self, part: list[_Work]) -> None:
+        begun = False
+        try:
+            with (
+                translated(self.place),
+                self.engine.connect() as connection,
+                connection.execution_options(begin="IMMEDIATE").begin(),
+            ):
+                begun = True
+                for work in part:
+                    work.result = work.do(connection)
+        except StoreUnavailable as error:
+            if begun:
+                raise
+            raise _NotBegun(error.message, error.remedy) from error
+        for work in part:
+            work.error = None
+
+
+def _upgrade(connection: Connection, place: str) -> None:
+    """Bring the tables up to date; StoreUnavailable where they are ahead of us."""
+    found = migrations.current(connection)
+    if found == migrations.HEAD:
+        return
+    from alembic.util import CommandError
+
+    connection.rollback()
+    try:
+        with connection.execution_options(begin="IMMEDIATE").begin():
+            migrations.upgrade(connection)
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"the database {place} is of another version, {found}, unknown here",
+            "use the version that made it, or a newer one",
+        ) from error
 
 
 def _prepare(connection: Any, record: object) -> None:
@@ -181,8 +232,8 @@ def translated(place: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except DatabaseError as error:
-        said = str(error.orig)
+    except SQLAlchemyError as error:
+        said = str(error.orig if isinstance(error, StatementError) else error)
         remedy = "look at the file, its owner and its disk"
         if "locked" in said or "busy" in said:
             remedy = "another process holds it; try again"
@@ -190,4 +241,6 @@ def translated(place: str) -> Iterator[None]:
             remedy = "make room on the disk"
         elif "readonly" in said:
             remedy = "let this user write to the file and its folder"
+        elif not isinstance(error, DBAPIError):
+            remedy = "try again, with fewer threads"
         raise StoreUnavailable(f"the database {place}: {said}", remedy) from error

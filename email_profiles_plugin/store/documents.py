@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -22,6 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from email_profiles_hookspecs.errors import NameTaken, StaleRevision
 
+from ..documents.shapes import Place
+from . import health, tokens
 from .tables import document, message, reference
 
 
@@ -59,7 +61,9 @@ _BY_NAME = select(document).where(
 
 
 def by_name(connection: Connection, kind: str, name: str) -> Stored | None:
-    """The document of this kind and name."""
+    """The document of this kind and name; None too for what can't be a name."""
+    if not isinstance(name, str) or [*unstorable(name)]:
+        return None
     given = {"of_kind": kind, "of_name": name}
     row = connection.execute(_BY_NAME, given).one_or_none()
     return _stored(row) if row is not None else None
@@ -122,9 +126,24 @@ def put(connection: Connection, stored: Stored, *, new: bool) -> None:
         )
 
 
+def touch(connection: Connection, id: str, now: float) -> bool:
+    """Note that a document is in use; whether it is still there."""
+    changed = connection.execute(
+        update(document).where(document.c.id == id).values(updated_at=now)
+    )
+    return bool(changed.rowcount)
+
+
 def remove(connection: Connection, id: str) -> None:
     """Delete a document and what it refers to."""
     connection.execute(delete(document).where(document.c.id == id))
+
+
+def discard(connection: Connection, id: str) -> None:
+    """Remove an email profile that nobody needs, with its token and its health."""
+    tokens.forget(connection, id)
+    health.forget(connection, id)
+    remove(connection, id)
 
 
 def refer(connection: Connection, id: str, targets: Mapping[str, str]) -> None:
@@ -178,3 +197,17 @@ def unneeded(connection: Connection, before: float) -> list[str]:
             .where(~used)
         )
     )
+
+
+def unstorable(value: object, place: Place = ()) -> Iterator[Place]:
+    """Where in *value* there is text with half a character (a lone surrogate)."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            yield place
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from unstorable(key, place)
+            yield from unstorable(one, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, one in enumerate(value):
+            yield from unstorable(one, (*place, index))

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from email_profiles_hookspecs.errors import IdempotencyConflict
 
+from ..verdict import LONGEST_PAUSE_S
+from .claims import is_due
 from .tables import attempt, health, message, octets, recipient
 
 WEEK_S = 7 * 86_400
+EPOCH = 1_577_836_800
+"""The year 2020: a clock that shows less was not set yet."""
 
 
 @frozen(kw_only=True)
@@ -67,31 +71,46 @@ _DUE = (
     )
     .select_from(_WITH_HEALTH)
     .where(message.c.state == "queued")
-    .where(message.c.due_at <= bindparam("now"))
-    .where(_RESTS_UNTIL <= bindparam("now"))
+    .where(is_due(bindparam("now")))
+    .where(
+        or_(
+            _RESTS_UNTIL <= bindparam("now"),
+            _RESTS_UNTIL > bindparam("now") + LONGEST_PAUSE_S,
+        )
+    )
     .group_by(message.c.profile_id)
     .order_by(_URGENT, func.min(message.c.due_at))
 )
 
 
-def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
+def queued_before(
+    connection: Connection, origin: str, key: str | None, request_hash: str
+) -> Row[Any] | None:
     """
-    Insert a message; or the row that its idempotency key already stands for.
+    The row that an idempotency key already stands for.
 
     IdempotencyConflict where that one has other content.
     """
-    if draft.idempotency_key is not None:
-        key = {"of_origin": draft.origin, "of_key": draft.idempotency_key}
-        before: Any = connection.execute(_BY_KEY, key).one_or_none()
-        if before is not None:
-            if before.request_hash != draft.request_hash:
-                raise IdempotencyConflict(
-                    f"key {draft.idempotency_key!r} was used for another message "
-                    f"({before.id})",
-                    "use a new key for new content",
-                )
-            found: Row[Any] = before
-            return found
+    if key is None:
+        return None
+    given = {"of_origin": origin, "of_key": key}
+    before: Any = connection.execute(_BY_KEY, given).one_or_none()
+    if before is not None and before.request_hash != request_hash:
+        raise IdempotencyConflict(
+            f"key {key!r} was used for another message ({before.id})",
+            "use a new key for new content",
+        )
+    found: Row[Any] | None = before
+    return found
+
+
+def queue(connection: Connection, draft: Draft) -> Row[Any] | None:
+    """Insert a message; or return the row that its key already stands for."""
+    before = queued_before(
+        connection, draft.origin, draft.idempotency_key, draft.request_hash
+    )
+    if before is not None:
+        return before
     connection.execute(_MESSAGE, _columns(draft))
     connection.execute(_OCTETS, {"message_id": draft.id, "octets": draft.octets})
     connection.execute(
@@ -119,7 +138,7 @@ def _columns(draft: Draft) -> dict[str, Any]:
         "profile_id": draft.profile_id,
         "profile_name": draft.profile_name,
         "origin": draft.origin,
-        "idempotency_key": draft.idempotency_key,
+        "idempotency_key": None if draft.dry_run else draft.idempotency_key,
         "request_hash": draft.request_hash,
         "request": draft.request,
         "mail_from": draft.mail_from,
@@ -173,12 +192,28 @@ _EXPIRED = (
     .where(message.c.state == "queued")
     .where(message.c.expires_at <= bindparam("now"))
 )
+_BEFORE_THE_CLOCK = (
+    update(message)
+    .where(message.c.state == "queued")
+    .where(message.c.queued_at < EPOCH)
+    .where(bindparam("now") > EPOCH)
+    .values(
+        expires_at=message.c.expires_at - message.c.queued_at + bindparam("now"),
+        due_at=bindparam("now"),
+        queued_at=bindparam("now"),
+    )
+)
 
 
 def expired(connection: Connection, now: float) -> list[tuple[str, str]]:
     """The queued rows whose time is over, each with the error of its last attempt."""
     rows = connection.execute(_EXPIRED, {"now": now})
     return [(row.id, row.error) for row in rows]
+
+
+def date(connection: Connection, now: float) -> None:
+    """Give rows from before the machine's clock was set the time that they have."""
+    connection.execute(_BEFORE_THE_CLOCK, {"now": now})
 
 
 def sweep(connection: Connection, before: float, now: float) -> int:

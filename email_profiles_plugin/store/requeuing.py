@@ -17,6 +17,12 @@ def is_queued(connection: Connection, id: str) -> bool:
     return connection.scalar(state) == "queued"
 
 
+def is_on_its_way(connection: Connection, id: str) -> bool:
+    """It is in the queue, or somebody is sending it."""
+    state = select(message.c.state).where(message.c.id == id).with_for_update()
+    return connection.scalar(state) != "settled"
+
+
 def again(connection: Connection, id: str, now: float) -> bool:
     """
     Queue it anew for all that were not served, with all its tries and its full time.

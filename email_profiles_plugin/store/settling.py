@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select, update
 
 from ..settlement import WAITING, final
-from .claims import Claimed, Ending, write_reply
+from .attempts import write_reply
+from .claims import Claimed, Ending
 from .tables import message, recipient
 
 _STATES = (
@@ -50,8 +51,11 @@ def close(
     """
     Settle a message none of whose recipients waits; it is to be announced.
 
-    *by* is the worker that does; without *error* that of its last attempt stays.
+    *by* is the worker that does; without *error* that of its last attempt stays. Does
+    nothing while somebody waits.
     """
+    if waits(connection, id):
+        return
     given = {**_closing(connection, id, by, now), "to_error": error}
     if error is None:
         del given["to_error"]
@@ -100,19 +104,16 @@ def move_recipients(
 
 
 def unannounced(
-    connection: Connection, settled_by: Sequence[str], limit: int = 100
+    connection: Connection, *, by: str = "", before: float = 0, limit: int = 1000
 ) -> list[str]:
-    """Rows that were settled by one of these (or by nobody) and not announced."""
+    """Rows not announced: settled by this worker, or by anybody before *before*."""
     return list(
         connection.scalars(
             select(message.c.id)
             .where(message.c.state == "settled")
             .where(message.c.announced_at.is_(None))
-            .where(
-                or_(
-                    message.c.settled_by.in_(settled_by), message.c.settled_by.is_(None)
-                )
-            )
+            .where(message.c.outcome != "dry run")
+            .where(or_(message.c.settled_by == by, message.c.settled_at < before))
             .order_by(message.c.settled_at)
             .limit(limit)
         )

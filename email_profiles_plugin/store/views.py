@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
 
 from email_profiles_hookspecs import Outcome, Reply
 
 from ..settlement import LANES
-from .claims import read_reply
+from .attempts import read_reply
 from .tables import attempt, message, recipient
 
 
@@ -227,13 +227,19 @@ def _outcome(connection: Connection, row: Any) -> Outcome:
     )
 
 
-def settled_since(connection: Connection, since: float, limit: int) -> list[str]:
-    """Ids of what was settled at or after *since*, oldest first."""
+def settled_since(
+    connection: Connection, since: float, after: str, limit: int
+) -> list[str]:
+    """Ids of what was settled at *since* with an id past *after*, or later."""
+    later = or_(
+        message.c.settled_at > since,
+        and_(message.c.settled_at == since, message.c.id > after),
+    )
     return list(
         connection.scalars(
             select(message.c.id)
-            .where(message.c.state == "settled", message.c.settled_at >= since)
-            .order_by(message.c.settled_at)
+            .where(message.c.state == "settled", later)
+            .order_by(message.c.settled_at, message.c.id)
             .limit(limit)
         )
     )

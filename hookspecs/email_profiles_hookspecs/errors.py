@@ -23,6 +23,7 @@ All errors that cross the contract.
     │   ├── GrantRefused                the authorization server said no
     │   └── TokenTimeout (TimeoutError) none within access_token_timeout_s
     ├── HttpError                       a request got no usable answer
+    ├── PluginFailed                    a mode's plugin raised what is none of these
     └── SubmissionError                 the mail server, by stage
         ├── ConnectFailed (OSError)     name, route, port
         ├── TlsFailed                   handshake, certificate, versions
@@ -154,6 +155,10 @@ class HttpError(_Said):
     """An HTTP request got no usable answer; says nothing that was sent."""
 
 
+class PluginFailed(_Said):
+    """The plugin of a mode raised what is no contract error: its type, no values."""
+
+
 class TokenError(_Said):
     """There is no access token."""
 
@@ -182,6 +187,7 @@ class SubmissionError(EmailProfilesError):
 
     def __init__(self, stage: str, message: str, remedy: str = "") -> None:
         super().__init__(stage, message, remedy)
+        self.args = (stage, message, remedy)  # an OSError keeps but two of three
         self.stage = stage
         self.message = message
         self.remedy = remedy

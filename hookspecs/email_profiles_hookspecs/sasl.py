@@ -10,12 +10,18 @@ one that wants to go on has not seen the server's proof, and the session is clos
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Generator
 from typing import Protocol
 
 from attrs import field, frozen
 
 from .errors import SaslError
+
+MOST_ITERATIONS = 1_000_000
+"""Of SCRAM's hash; more would keep a processor busy for whoever asks for it."""
+
+_ITERATIONS = re.compile(r"(?:^|,)i=([0-9]{1,18})")
 
 Exchange = Generator[bytes | None, bytes | None, None]
 
@@ -107,7 +113,10 @@ class ScramSha256:
                 c_nonce=self.nonce() if self.nonce else None,
             )
             challenge = yield client.get_client_first().encode()
-            client.set_server_first((challenge or b"").decode())
+            first = (challenge or b"").decode()
+            if (asked := _ITERATIONS.search(first)) and int(asked[1]) > MOST_ITERATIONS:
+                raise SaslError(f"SCRAM-SHA-256: {asked[1]} iterations are too many")
+            client.set_server_first(first)
             challenge = yield client.get_client_final().encode()
             if challenge is None:
                 raise SaslError("the server said yes without proving itself")
