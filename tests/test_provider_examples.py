@@ -258,14 +258,15 @@ def keys() -> tuple[str, bytes]:
     return private.decode(), public
 
 
-def test_a_service_account_trades_its_assertion_for_a_token(
+@pytest.fixture
+def robot(
     open_profiles: Any,
     smtp_server_factory: Any,
     authorization_server: Any,
     profile_document: Any,
     keys: tuple[str, bytes],
-) -> None:
-    """One token request for many messages; refresh and revoke, but no grant."""
+) -> tuple[EmailProfiles, Any]:
+    """A profile of mode service_account, and the mail server that takes its tokens."""
     private, public = keys
     authorization_server.register("robot@plant.example", public_key=public)
     server = smtp_server_factory(
@@ -281,6 +282,14 @@ def test_a_service_account_trades_its_assertion_for_a_token(
         "private_key": private,
     }
     profiles.profiles.apply(profile_document(server, auth=auth), actor="test")
+    return profiles, server
+
+
+def test_a_service_account_trades_its_assertion_for_a_token(
+    robot: tuple[EmailProfiles, Any], authorization_server: Any
+) -> None:
+    """One token request for many messages; refresh and revoke, but no grant."""
+    profiles, server = robot
     for _ in range(3):
         assert "accepted" == profiles.deliver(request(), timeout=10).state
 
@@ -296,28 +305,10 @@ def test_a_service_account_trades_its_assertion_for_a_token(
 
 
 def test_a_refused_token_is_renewed_once(
-    open_profiles: Any,
-    smtp_server_factory: Any,
-    authorization_server: Any,
-    profile_document: Any,
-    keys: tuple[str, bytes],
+    robot: tuple[EmailProfiles, Any], authorization_server: Any
 ) -> None:
     """On the same connection; the message goes out."""
-    private, public = keys
-    authorization_server.register("robot@plant.example", public_key=public)
-    server = smtp_server_factory(
-        tls="starttls", accept_token=authorization_server.accepts
-    )
-    profiles = opened(open_profiles)
-    auth = {
-        "mode": "service_account",
-        "account": "robot@plant.example",
-        "mailbox": "gateway@plant.example",
-        "token_endpoint": authorization_server.token_endpoint,
-        "ca_file": str(authorization_server.ca_file),
-        "private_key": private,
-    }
-    profiles.profiles.apply(profile_document(server, auth=auth), actor="test")
+    profiles, server = robot
     profiles.tokens.refresh("plant")
     authorization_server.revoke_tokens()
     outcome = profiles.deliver(request(), timeout=10)
