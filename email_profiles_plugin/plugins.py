@@ -80,6 +80,8 @@ class Plugins:
     def _accept(self, plugin: object, name: str, source: str) -> bool:
         try:
             callers = self._callers(plugin)
+            if not callers:
+                raise TypeError("implements no hook: is @hookimpl missing?")
             for caller in callers:
                 if not caller.has_spec():
                     raise TypeError(f"there is no hook {caller.name}: is it misspelt?")

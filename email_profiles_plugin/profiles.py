@@ -138,12 +138,15 @@ class Documents:
                 old = documents.by_name(connection, self.kind.name, name)
         id = old.id if old is not None else self.chance.unique()
         body, warnings = dict(document), builtins.list[Problem]()
-        if old is not None and _alike(document, old.body):
+        if old is not None:
             body, warnings = self.sealer.keep(document, old.body)
         problems = self.kind.validate(body)
         for place in documents.unstorable(body):
             message = "half a character (a lone surrogate) can't be stored"
             problems.append(Problem(path=json_path(place), message=message))
+        if not any(documents.unstorable(body)):
+            with self.database.read() as connection:
+                problems += self._targets(connection, body)[1]
         if not problems:
             before = old.body if old is not None else None
             problems = self.sealer.problems(body, before, id)
@@ -241,7 +244,10 @@ class Documents:
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
-            documents.refer(connection, id, self._targets(connection, body))
+            targets, missing = self._targets(connection, body)
+            if missing:
+                raise Invalid(f"{self.kind.title} {name!r}", missing)
+            documents.refer(connection, id, targets)
             self.kind.touched(connection, stored, moved)
             action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
@@ -256,22 +262,21 @@ class Documents:
         now = self.clock.now().timestamp()
         return self.database.write(lambda c: documents.touch(c, stored.id, now))
 
-    def _targets(self, connection: Connection, body: Body) -> dict[str, str]:
-        """The ids of what *body* names; Invalid for a name that there is not."""
+    def _targets(
+        self, connection: Connection, body: Body
+    ) -> tuple[dict[str, str], builtins.list[Problem]]:
+        """The ids of what *body* names, by place; a problem where there is none."""
         targets, problems = {}, []
         for one in references(body, self.kind.schema(body)):
             target = documents.by_name(connection, one.kind, one.name)
-            if target is None:
-                path = "$" + one.pointer.replace("/", ".")
-                message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
-                problems.append(
-                    Problem(path=path, message=message, remedy="apply that one first")
-                )
-            else:
+            if target is not None:
                 targets[one.pointer] = target.id
-        if problems:
-            raise Invalid(f"{self.kind.title} {body.get('name')!r}", problems)
-        return targets
+                continue
+            path = "$" + one.pointer.replace("/", ".")
+            message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
+            remedy = "apply that one first"
+            problems.append(Problem(path=path, message=message, remedy=remedy))
+        return targets, problems
 
     def _secret_path(self, stored: Stored, field: str) -> builtins.list[str]:
         """Where the secret called *field* stands, at the top or in auth; Invalid."""
@@ -318,15 +323,6 @@ class Documents:
                 detail=detail,
             ),
         )
-
-
-def _alike(given: Body, old: Body) -> bool:
-    """The blocks of *old* are blocks in *given* too, so that they can be compared."""
-    return all(
-        isinstance(given.get(name, {}), Mapping)
-        for name, value in old.items()
-        if isinstance(value, Mapping)
-    )
 
 
 def _differing(old: Stored | None, new: Body) -> builtins.list[str]:

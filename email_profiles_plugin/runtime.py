@@ -30,7 +30,7 @@ from .plugins import Plugins
 from .profiles import Documents
 from .secrets import Keyring
 from .smtp.pool import Pool
-from .store import audit, health
+from .store import audit, documents, health
 from .store.audit import Entry
 from .store.database import Database
 from .store.health import Health
@@ -193,11 +193,13 @@ class EmailProfiles:
 
     def health(self, name: str) -> Health:
         """How a profile fares: pause and reason, last success, last failure."""
-        profile = self.resolve(name)
-        if profile is None:
+        with self._database.read() as connection:
+            stored = documents.by_name(connection, self.profiles.kind.name, name)
+        found = stored or self.resolve(name)
+        if found is None:
             raise NotFound("email profile", name)
         with self._database.read() as connection:
-            return health.read(connection, profile.id)
+            return health.read(connection, found.id)
 
     def trail(self, *, subject_id: str | None = None, limit: int = 100) -> list[Entry]:
         """Who changed what, the newest first; of one document or message if named."""

@@ -40,6 +40,8 @@ class Sealer:
         """
         body: dict[str, Any] = copy.deepcopy(dict(given))
         warnings: list[Problem] = []
+        if not _alike(given, old):
+            return body, warnings
         moved = self.moved(old, given)
         for pointer in secret_pointers(old, self.schema(old)):
             path = pointer.split("/")[1:]
@@ -136,6 +138,15 @@ def with_value(document: Body, path: Sequence[str], value: object) -> dict[str, 
         parent = parent.setdefault(key, {})
     parent[path[-1]] = value
     return body
+
+
+def _alike(given: Body, old: Body) -> bool:
+    """The blocks of *old* are blocks in *given* too, so that they can be compared."""
+    return all(
+        isinstance(given.get(name, {}), Mapping)
+        for name, value in old.items()
+        if isinstance(value, Mapping)
+    )
 
 
 def _sealed(value: object) -> str | None:

@@ -48,8 +48,8 @@ class Keyring:
     def open(self, place: str, sealed: str) -> str:
         """What was sealed; SecretError in another place, or without its key."""
         try:
-            payload = self._usable().decrypt(sealed.encode())
-        except (InvalidToken, UnicodeEncodeError):
+            payload = self._usable(make=False).decrypt(sealed.encode())
+        except (InvalidToken, UnicodeEncodeError, FileNotFoundError):
             raise SecretError(
                 "a sealed secret does not open with this installation's keys",
                 f"bring back the key file {self.path}, or type the secret anew",
@@ -112,9 +112,12 @@ class Keyring:
         found = self._read()
         return self._keys if found is None else found
 
-    def _usable(self) -> MultiFernet:
+    def _usable(self, *, make: bool = True) -> MultiFernet:
+        """All keys; without any a first one is made, or FileNotFoundError raised."""
         with self._guard:
             found = self._read()
+            if found is None and not (self._keys or make):
+                raise FileNotFoundError
             if found is None:
                 found = self._keys or self._make()
             self._keys = found

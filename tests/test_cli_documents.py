@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner, Result
 
 from email_profiles_plugin import EmailProfiles
@@ -385,3 +386,27 @@ def test_a_change_has_an_actor(
     database.close()
 
     assert [("cli:unknown", "delete"), ("cli:operator", "create")] == entries
+
+
+def test_a_profile_whose_plugin_is_gone_hides_no_other(
+    run: Run, write: Write, tmp_path: Path
+) -> None:
+    """It is listed, as what it is; the others are listed as ever."""
+    from email_profiles_plugin.store import documents
+
+    run("profile", "apply", write(PROFILE))
+    with EmailProfiles.open(tmp_path / "home", deliver=False, only=()) as profiles:
+        stored = profiles.profiles.get("plant-alerts")
+        orphan = evolve(
+            stored,
+            id="0" * 32,
+            name="orphan",
+            body={**stored.body, "name": "orphan", "auth": {"mode": "gone"}},
+        )
+        profiles._database.write(lambda c: documents.put(c, orphan, new=True))
+    listed = run("profile", "list", "--json")
+
+    assert 0 == listed.exit_code
+    assert [("orphan", "no plugin"), ("plant-alerts", "well")] == [
+        (one["name"], one["state"]) for one in json.loads(listed.stdout)
+    ]

@@ -105,6 +105,7 @@ BAD_SCHEMA = """
         yield AuthProvider(mode="bad", title="X", schema={"type": 7}, build=None)
 """
 EXITS = "import sys; sys.exit(3)"
+FORGOT = "def email_profiles_auth_providers(): return ()"
 
 WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -173,6 +174,7 @@ def test_a_broken_distribution_costs_nobody_else(
         ep_misspelt=MISSPELT,
         ep_bad_schema=BAD_SCHEMA,
         ep_exits=EXITS,
+        ep_forgot=FORGOT,
     )
     smtp_server.users["apikey"] = "sesame-123"
     profiles = open_profiles(only=None)
@@ -192,6 +194,7 @@ def test_a_broken_distribution_costs_nobody_else(
         "ep_misspelt": "TypeError: there is no hook email_profiles_setled: is it "
         "misspelt?",
         "ep_exits": "SystemExit: 3",
+        "ep_forgot": "TypeError: implements no hook: is @hookimpl missing?",
     } == {name: reasons[name] for name in reasons if name != "ep_bad_schema"}
     assert reasons["ep_bad_schema"].startswith("ValueError: mode 'bad': ")
     assert "fine" not in profiles.plugins.providers
@@ -685,3 +688,23 @@ def test_sasl_offers_name_what_they_are() -> None:
     credential = Credential(offers=[sasl.Plain("u", "p")])
 
     assert (sasl.Plain("u", "p"),) == credential.offers
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"attachments": ["trend.csv"]},
+            r"Attachment\(.*, got a str",
+        ),
+        ({"text": b"x"}, "text has to be text, not bytes"),
+        ({"subject": 7}, "subject has to be text, not int"),
+        ({"to": "a@b"}, "a list of strings"),
+    ],
+)
+def test_a_request_of_the_wrong_type_names_what_is_wrong(
+    changes: dict[str, Any], said: str
+) -> None:
+    """Where it is made, before anybody is asked."""
+    with pytest.raises(TypeError, match=said):
+        request(**changes)

@@ -211,6 +211,18 @@ def test_a_profile_needs_its_client(idle: EmailProfiles) -> None:
     assert [] == idle.profiles.list()
 
 
+def test_a_missing_client_is_told_with_the_other_mistakes(
+    idle: EmailProfiles,
+) -> None:
+    """All at once."""
+    wrong = {**OAUTH, "smtp": {"hostname": "smtp.example", "port": 0}}
+    with pytest.raises(Invalid) as caught:
+        idle.profiles.apply(wrong, actor="test")
+
+    paths = {problem.path for problem in caught.value.problems}
+    assert {"$.smtp.port", "$.auth.client"} <= paths
+
+
 def test_renaming_a_client_renames_it_in_its_profiles(idle: EmailProfiles) -> None:
     """And deleting it is refused, with the users' names."""
     idle.clients.apply(CLIENT, actor="test")

@@ -204,3 +204,13 @@ def test_nothing_secret_is_in_a_repr(tmp_path: Path) -> None:
 
     assert KEY not in shown
     assert "canary" not in shown
+
+
+def test_a_key_that_is_gone_is_not_replaced_by_whoever_reads(tmp_path: Path) -> None:
+    """A new file in its place would send the operator looking elsewhere."""
+    sealed = ring(tmp_path).seal("p", "secret")
+    (tmp_path / "key").unlink()
+
+    with pytest.raises(SecretError, match="bring back the key file"):
+        ring(tmp_path).open("p", sealed)
+    assert not (tmp_path / "key").exists()

@@ -43,7 +43,7 @@ def list_(facade: EmailProfiles, as_json: bool) -> None:
                 one["mode"],
                 f"{one['hostname']}:{one['port']}",
                 one["security"],
-                one["last_failure"] if one["state"] != "well" else "",
+                one["last_failure"] if one["state"] == "paused" else "",
                 one["description"],
             )
             for one in entries
@@ -55,14 +55,17 @@ def _entry(facade: EmailProfiles, stored: Stored) -> dict[str, Any]:
     document = documents.full(facade.profiles, stored)
     smtp = document["smtp"]
     health = facade.health(stored.name)
+    mode = document["auth"]["mode"]
     state = "paused" if health.failures else "well"
+    if mode not in facade.plugins.providers:
+        state = "no plugin"
     return {
         "id": stored.id,
         "name": stored.name,
         "description": document["description"],
         "enabled": document["enabled"],
         "state": state if document["enabled"] else "disabled",
-        "mode": document["auth"]["mode"],
+        "mode": mode,
         "hostname": smtp["hostname"],
         "port": smtp["port"],
         "security": _security(smtp),

@@ -139,7 +139,8 @@ def send(
     Send a message now, and say what became of it; or queue it.
 
     Exits with 0 if every recipient was accepted (or the message is queued), else
-    with 1 and the reason.
+    with 1 and the reason. What can't be sent now, as the profile fails or the time is
+    over, is cancelled, and not delivered later; `outbox retry` queues it again.
     """
     request = _request(**options)
     result = _queued(facade, request) if queue else _sent(facade, request, timeout)

@@ -150,7 +150,9 @@ class SmtpSession(SMTP):
         else:
             await method(arg)
 
-    async def push(self, status: str | bytes) -> None:
+    async def push(self, status: str | bytes | None) -> None:
+        if status is None:  # the client is gone
+            return
         reply: str | None = status if isinstance(status, str) else status.decode()
         if self.verb == "CONNECT":
             reply = self.server.replies.get("CONNECT", reply)

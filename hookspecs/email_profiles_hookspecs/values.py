@@ -31,7 +31,18 @@ def _strings(value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _attachments(value: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    return tuple(value)
+    found = tuple(value)
+    for one in found:
+        if not isinstance(one, Attachment):
+            kind = type(one).__name__
+            raise TypeError(f"expected Attachment(name=..., data=...), got a {kind}")
+    return found
+
+
+def _text(instance: object, attribute: Attribute[Any], value: str | None) -> None:
+    if value is not None and not isinstance(value, str):
+        kind = type(value).__name__
+        raise TypeError(f"{attribute.name} has to be text, not {kind}")
 
 
 def _mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -159,9 +170,9 @@ class SendRequest:
     cc: tuple[str, ...] = field(default=(), converter=_strings)
     bcc: tuple[str, ...] = field(default=(), converter=_strings)
     reply_to: tuple[str, ...] = field(default=(), converter=_strings)
-    subject: str = ""
-    text: str | None = None
-    html: str | None = None
+    subject: str = field(default="", validator=_text)
+    text: str | None = field(default=None, validator=_text)
+    html: str | None = field(default=None, validator=_text)
     attachments: tuple[Attachment, ...] = field(default=(), converter=_attachments)
     headers: Mapping[str, str] = field(factory=dict, converter=_mapping)
     priority: int = 3
