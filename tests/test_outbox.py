@@ -386,7 +386,7 @@ def test_no_more_connections_than_the_limit(
     ("limits", "left"),
     [
         ({"messages_per_minute": 2}, 2),
-        ({"recipients_per_day": 3}, 10),
+        ({"recipients_per_day": 3}, 2),
         ({"recipients_per_day": 1}, 0),
         ({}, 10),
     ],

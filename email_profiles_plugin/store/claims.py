@@ -123,8 +123,8 @@ def claim(
     """
     Take up to *limit* rows of a profile (or the row *id*), and begin their attempts.
 
-    By lane, then by due time. *below_lane* leaves lanes from that one on alone; a row
-    for more than *most_recipients* is left, too.
+    By lane, then by due time. *below_lane* leaves lanes from that one on alone; what
+    would make it more than *most_recipients* in all is left, too.
     """
     given: dict[str, Any] = {"now": now, "most": limit}
     if id is not None:
@@ -132,13 +132,15 @@ def claim(
     else:
         wanted = {"of_profile": profile_id, "below_lane": below_lane}
         found = connection.execute(_OF_PROFILE, {**given, **wanted})
-    rows = [
-        row
-        for row in found.all()
-        if most_recipients is None
-        or len(_to_serve(connection, row.id)) <= most_recipients
-    ]
-    return [_take(connection, row, owner, now, revision) for row in rows]
+    claimed: list[Claimed] = []
+    for row in found.all():
+        count = len(_to_serve(connection, row.id))
+        if most_recipients is not None:
+            if count > most_recipients:
+                continue
+            most_recipients -= count
+        claimed.append(_take(connection, row, owner, now, revision))
+    return claimed
 
 
 def _to_serve(connection: Connection, id: str) -> tuple[str, ...]:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from email_profiles_hookspecs.errors import IdempotencyConflict
 
+from ..settlement import WAITING
 from ..verdict import LONGEST_PAUSE_S
 from .claims import is_due
 from .tables import attempt, health, message, octets, recipient
@@ -170,18 +181,21 @@ def due(connection: Connection, now: float) -> list[Due]:
 
 
 def used(connection: Connection, profile_id: str, now: float) -> tuple[int, int]:
-    """Attempts within the last minute, and recipients served within the last day."""
+    """Attempts of the last minute; recipients of the last day, and those under way."""
     minute = connection.scalar(
         select(func.count())
         .select_from(attempt.join(message))
         .where(attempt.c.started_at > now - 60)
         .where(message.c.profile_id == profile_id)
     )
+    served = and_(
+        recipient.c.decided_at > now - 86_400, recipient.c.state == "accepted"
+    )
+    going = and_(message.c.state == "sending", recipient.c.state.in_(WAITING))
     day = connection.scalar(
         select(func.count())
         .select_from(recipient.join(message))
-        .where(recipient.c.decided_at > now - 86_400)
-        .where(recipient.c.state == "accepted")
+        .where(or_(served, going))
         .where(message.c.profile_id == profile_id)
     )
     return minute or 0, day or 0
