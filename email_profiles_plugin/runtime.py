@@ -185,7 +185,7 @@ class EmailProfiles:
 
     def deliver(self, request: SendRequest, timeout: float = 300) -> Outcome:
         """
-        Send *request* now, in this thread, and say what became of it.
+        Send *request* now, and say what became of it.
 
         What can't be sent within *timeout* seconds is cancelled, or raises Unknown.
         """

@@ -212,6 +212,28 @@ def test_our_own_hold_up_costs_no_try_and_pauses_nobody(
     assert 1 == len(smtp_server.messages)
 
 
+def test_a_waiting_caller_gets_over_a_lapse(
+    open_profiles: Open,
+    smtp_server: Any,
+    profile_document: Document,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it claims anew is its own again; it does not turn round till its timeout."""
+    profiles = open_profiles(deliver=False, chance=Soon())
+    profiles.profiles.apply(profile_document(smtp_server), actor="test")
+    fresh, held_up = Worker.fresh, [1]
+
+    def once(self: Worker, lapses: int) -> bool:
+        if held_up:
+            self.lapses += held_up.pop()
+        return fresh(self, lapses)
+
+    monkeypatch.setattr(Worker, "fresh", once)
+    outcome = profiles.deliver(request(), timeout=10)
+
+    assert ("accepted", 2) == (outcome.state, outcome.attempt)
+
+
 def serve(line: Line, messages: int) -> None:
     line.greet()
     for _ in range(messages):

@@ -109,8 +109,10 @@ class Delivery:
                 future.set_exception(error)
 
         thread = threading.Thread(target=run, name="email-profiles-send", daemon=True)
-        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
-        thread.start()
+        with self._changed:
+            alive = [one for one in self._threads if one.is_alive()]
+            self._threads = [*alive, thread]
+            thread.start()
         return future
 
     def attempt(

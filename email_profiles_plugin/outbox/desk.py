@@ -116,7 +116,7 @@ class Outbox:
 
     def deliver(self, request: SendRequest, timeout: float) -> Sent:
         """
-        Queue *request*, send it from this thread, and say what became of it.
+        Queue *request*, send it at once, and say what became of it.
 
         Site plugins have their say, as for every message. What can't be sent within
         *timeout* seconds is cancelled; where it can't be, as somebody is sending it,
@@ -141,6 +141,7 @@ class Outbox:
                 if settlement is None or settlement.pause or not again:
                     break
                 credential = self.delivery.submitter.credential(profile, deadline)
+                lapses, owner = self.worker.lapses, self.worker.enlist()
                 claimed = self._again(receipt.id, profile, owner, deadline)
             except (TimeoutError, EmailProfilesError):
                 break
