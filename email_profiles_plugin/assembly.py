@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,4 +230,7 @@ class Assembly:
 
 
 def _print_debug(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """To standard error; a host that has none sends its mail all the same."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -232,6 +234,25 @@ def test_a_waiting_caller_gets_over_a_lapse(
     outcome = profiles.deliver(request(), timeout=10)
 
     assert ("accepted", 2) == (outcome.state, outcome.attempt)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_debug_mode_needs_no_standard_error(
+    open_profiles: Open,
+    smtp_server: Any,
+    profile_document: Document,
+    monkeypatch: pytest.MonkeyPatch,
+    closed: bool,
+) -> None:
+    """A service may have closed it, or have none: the mail goes out."""
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream if closed else None)
+    profiles = open_profiles(deliver=False)
+    document = profile_document(smtp_server, smtp={"debug": True})
+    profiles.profiles.apply(document, actor="test")
+
+    assert "accepted" == profiles.deliver(request(), timeout=10).state
 
 
 def serve(line: Line, messages: int) -> None:
