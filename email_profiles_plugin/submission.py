@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import monotonic
+from typing import Literal
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from email_profiles_hookspecs import Authenticator, Credential, Profile
 from email_profiles_hookspecs.errors import (
-    Disconnected,
     EmailProfilesError,
     NotOffered,
     PluginFailed,
+    ProtocolError,
     Refused,
     SubmissionError,
 )
 from email_profiles_hookspecs.sasl import Sasl
 
 from .smtp import tls
-from .smtp.dialogue import Answer, Extensions, Group, authenticate, greet
+from .smtp.dialogue import Extensions, Tell, authenticate, greet
+from .smtp.flight import Flight, Manner, NoChunking, OutOfStep, Withdrawn
+from .smtp.mail import Advance, Submission
 from .smtp.pool import Connection, Pool
-from .smtp.transaction import Mail, limited, transact
+from .smtp.source import Source
+from .smtp.transaction import END_OF_DATA
 from .smtp.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -40,31 +44,14 @@ LINE_LIMIT = 2000
 BEARER = ("XOAUTH2", "OAUTHBEARER")
 """Mechanisms that show a token to whoever listens."""
 
-Tell = Callable[[str], None]
-Before = Callable[[Mapping[str, Answer], Sequence[str]], None]
+WINDOW = 4
+"""Messages that travel together where the server has CHUNKING."""
 
+COLD_S = 5
+"""Seconds idle after which a connection is tried before content goes over it."""
 
-class Withdrawn(Exception):
-    """Raised by *before*: the message is not ours to send any more."""
-
-
-@define(kw_only=True)
-class Submission:
-    """
-    What one attempt came to.
-
-    *answers* by recipient; *error* ended it early, *awaiting* being those recipients
-    whose message was handed over whole and never answered.
-    """
-
-    answers: dict[str, Answer] = field(factory=dict)
-    error: EmailProfilesError | None = None
-    awaiting: tuple[str, ...] = ()
-    withdrawn: bool = False
-
-
-def _nobody(answers: Mapping[str, Answer], awaiting: Sequence[str]) -> None:
-    """Where nobody keeps a record."""
+Limit = Literal["", "no chunking", "one by one"]
+"""What the extensions that a server offers are not to be trusted for."""
 
 
 @define
@@ -77,6 +64,9 @@ class Submitter:
     """Changes whenever kept connections of the profile are of no more use."""
     debug: Tell
     """Takes the session's lines of a profile in debug mode."""
+    window: int = WINDOW
+    _limits: dict[str, tuple[Hashable, Limit]] = field(factory=dict, init=False)
+    """What a profile's server turned out to be unable to, by profile and stamp."""
 
     def credential(
         self, profile: Profile, deadline: float = float("inf")
@@ -92,60 +82,58 @@ class Submitter:
             raise plugin_failed(profile, error) from error
 
     def submit(
+        self, profile: Profile, credential: Credential, advance: Advance
+    ) -> None:
+        """
+        Hand over what *advance* gives, over a kept connection or a new one.
+
+        Returns when nothing more comes. What became of each, errors included, is in
+        the submissions; nothing is raised.
+        """
+        source = Source(advance, lambda one: self._take_up(profile, one))
+        while (first := source.first) is not None:
+            self._session(profile, credential, source, first)
+
+    def _take_up(self, profile: Profile, one: Submission) -> None:
+        one.tell = self._telling(profile, bounded(one.tell))
+
+    def _session(
         self,
         profile: Profile,
         credential: Credential,
-        mail: Mail,
-        tell: Tell,
-        before: Before = _nobody,
-    ) -> Submission:
-        """
-        One attempt at *mail*, over a kept connection or a new one.
-
-        *before* is told, each time the last octet of a transaction is about to go,
-        what was answered so far and who waits for that octet; what it raises stops
-        it. *tell* takes the session, redacted. Errors are in the result, not raised.
-        """
-        tell = self._telling(profile, bounded(tell))
-        while True:
-            result, kept = self._attempt(profile, credential, mail, tell, before)
-            if not (kept and _said_nothing(result)):
-                return result
-            tell("the kept connection had ended; once more over a new one")
-
-    def _attempt(
-        self,
-        profile: Profile,
-        credential: Credential,
-        mail: Mail,
-        tell: Tell,
-        before: Before,
-    ) -> tuple[Submission, bool]:
-        """The result, and whether the connection was one that had been kept."""
-        bound = ATTEMPT_S + len(mail.octets) / SLOWEST
-        bound += profile.smtp.final_reply_timeout_ms / 1000
-        deadline = monotonic() + bound
-        result, kept = Submission(), False
+        source: Source,
+        first: Submission,
+    ) -> None:
+        """One connection's part of it."""
+        deadline = monotonic() + bound(profile, len(first.mail.octets))
+        key, kept, flight = self.stamp(profile), False, None
+        error: EmailProfilesError | None = None
         try:
             with self.pool.lease(
                 profile.id,
-                (self.stamp(profile), credential.identity),
-                lambda: self.open(profile, credential, tell, deadline),
+                (key, credential.identity),
+                lambda: self.open(profile, credential, first.tell, deadline),
                 limit=profile.limits.max_connections,
                 deadline=deadline,
             ) as connection:
                 kept = connection.messages > 0
-                connection.wire.tell = tell
-                connection.wire.deadline = deadline
-                self._hand_over(profile, connection, mail, result, before)
-        except EmailProfilesError as error:
-            result.error = error
+                connection.wire.tell, connection.wire.deadline = first.tell, deadline
+                flight = self._flight(profile, key, connection, source)
+                self._fly(connection, flight)
+        except EmailProfilesError as caught:
+            error = caught
         except Withdrawn:
-            result.withdrawn = True
-        except (Exception, SystemExit) as error:
+            pass
+        except (OutOfStep, NoChunking) as limit:
+            self._degrade(profile, key, source, chunking_only=type(limit) is NoChunking)
+        except (Exception, SystemExit) as caught:
             log.exception("an unexpected error in a session of %r", profile.name)
-            result.error = SubmissionError("unexpected", type(error).__name__)
-        return result, kept
+            error = SubmissionError("unexpected", type(caught).__name__)
+        if flight is None and error is not None:
+            source.fail(error)
+        else:
+            closing = flight is not None and flight.closing
+            source.land(error, kept=kept, closing=closing)
 
     def open(
         self, profile: Profile, credential: Credential, tell: Tell, deadline: float
@@ -185,48 +173,63 @@ class Submitter:
             renewed = self.credential(profile, wire.deadline)
             return wire.play(authenticate(extensions, _fit(profile, wire, renewed)))
 
-    def _hand_over(
-        self,
-        profile: Profile,
-        connection: Connection,
-        mail: Mail,
-        result: Submission,
-        before: Before,
-    ) -> None:
-        """All transactions that the message needs, each for as many as it may serve."""
+    def _flight(
+        self, profile: Profile, key: Hashable, connection: Connection, source: Source
+    ) -> Flight:
+        """What may be sent over *connection*, as its server and the profile have it."""
+        offered, (stamp, limit) = (
+            connection.extensions,
+            self._limits.get(profile.id, (key, "")),
+        )
+        able = profile.smtp.pipelining == "auto" and "PIPELINING" in offered
+        able = able and not (stamp == key and limit == "one by one")
+        chunks = able and "CHUNKING" in offered and not (stamp == key and limit)
+        kept = connection.messages > 0
 
-        def watch(group: Group) -> None:
-            for completion in group.completes:
-                before({**result.answers, **completion.answers}, completion.awaiting)
-                result.answers.update(completion.answers)
-                result.awaiting = completion.awaiting
+        def advance(
+            completing: Sequence[Submission], want: int
+        ) -> Sequence[Submission]:
+            if monotonic() - connection.opened_at > self.pool.keep.age_s:
+                want = 0
+            given = source.give(completing, want)
+            octets = sum(len(one.mail.octets) for one in (*completing, *given))
+            connection.wire.deadline = monotonic() + bound(profile, octets)
+            return given
 
-        wire, pending = connection.wire, mail.recipients
-        most = profile.limits.recipients_per_message
-        pipelining = profile.smtp.pipelining == "auto"
+        return Flight(
+            advance=advance,
+            manner=Manner(
+                extensions=offered,
+                recipients=profile.limits.recipients_per_message,
+                pipelining=able,
+                window=self.window if chunks else 0,
+                cold=kept and monotonic() - connection.used_at > COLD_S,
+            ),
+            most=max(self.pool.keep.messages - connection.messages, 1),
+            reset=connection.reset,
+            proven=connection.chunking,
+        )
+
+    def _fly(self, connection: Connection, flight: Flight) -> None:
+        """Play it, and note what it means for the connection, however it ends."""
         try:
-            while pending:
-                count = limited(pending, most, connection.extensions)
-                dialogue = transact(
-                    evolve(mail, recipients=pending[:count]),
-                    connection.extensions,
-                    pipelining=pipelining and "PIPELINING" in connection.extensions,
-                    reset=connection.reset,
-                )
-                done = wire.play(dialogue, watch)
-                connection.messages += 1
-                connection.reset = done.reset
-                result.answers.update(done.answers)
-                result.awaiting = ()
-                pending = done.leftover + pending[count:]
-                if done.closing:
-                    connection.reusable = False
-                    last = list(done.answers.values())[-1]
-                    result.answers.update(dict.fromkeys(pending, last))
-                    return
+            connection.wire.play(flight.play())
         finally:
-            if not wire.handed_over:
-                result.awaiting = ()
+            connection.messages += flight.begun
+            connection.reset = flight.reset
+            connection.chunking = flight.proven
+            connection.reusable = not flight.closing
+
+    def _degrade(
+        self, profile: Profile, key: Hashable, source: Source, *, chunking_only: bool
+    ) -> None:
+        """From now on the profile's server is spoken to in a simpler way."""
+        limit: Limit = "no chunking" if chunking_only else "one by one"
+        log.warning("profile %r: its server needs it %s", profile.name, limit)
+        self._limits[profile.id] = key, limit
+        for one in source.aloft:
+            if one.doubtful:
+                one.error = ProtocolError(END_OF_DATA, "the server lost its place")
 
     def _telling(self, profile: Profile, tell: Tell) -> Tell:
         if not profile.smtp.debug:
@@ -239,14 +242,9 @@ class Submitter:
         return both
 
 
-def _said_nothing(result: Submission) -> bool:
-    """The connection ended before the server said a word about this message."""
-    if result.answers or result.withdrawn or result.awaiting:
-        last = set(result.answers.values())
-        closing = {answer for answer in last if answer.stage in ("RSET", "MAIL")}
-        return last == closing and all(one.reply.code == 421 for one in last)
-    stage = result.error.stage if isinstance(result.error, Disconnected) else ""
-    return stage in ("RSET", "MAIL")
+def bound(profile: Profile, octets: int) -> float:
+    """Seconds that an attempt at so many octets may take."""
+    return ATTEMPT_S + octets / SLOWEST + profile.smtp.final_reply_timeout_ms / 1000
 
 
 def bounded(tell: Tell) -> Tell:

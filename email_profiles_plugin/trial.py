@@ -24,15 +24,15 @@ from email_profiles_hookspecs.errors import (
 from .documents import profile_from_document
 from .documents.shapes import Schema
 from .message import message_id_for, render
+from .outbox.booking import queue_id
 from .outbox.intake import may_send_as
-from .outbox.record import queue_id
 from .profiles import Documents
 from .sealing import Body
+from .smtp.mail import Mail, Submission, in_turn
 from .smtp.pool import Pool
-from .smtp.transaction import Mail
 from .store import tokens
 from .store.documents import Stored
-from .submission import Submission, Submitter
+from .submission import Submitter
 from .verdict import judge_error, judge_reply
 
 
@@ -124,6 +124,7 @@ class ProfileDocuments(Documents):
             smtputf8=rendered.smtputf8,
         )
         session: list[str] = []
+        submission = Submission(mail=mail, tell=session.append)
         pool = Pool()
         try:
             authenticator = self.build(profile)
@@ -131,9 +132,9 @@ class ProfileDocuments(Documents):
                 pool, lambda _: authenticator, lambda _: None, self.debug
             )
             credential = submitter.credential(profile)
-            submission = submitter.submit(profile, credential, mail, session.append)
+            submitter.submit(profile, credential, in_turn([submission]))
         except EmailProfilesError as error:
-            submission = Submission(error=error)
+            submission.error = error
         finally:
             pool.close()
         report = TrialReport(
@@ -168,7 +169,7 @@ def _told(report: TrialReport, submission: Submission) -> TrialReport:
         queue_id=queue_id(good[0][1].reply) if good else "",
     )
     if submission.error is not None:
-        handed_over = bool(submission.awaiting)
+        handed_over = bool(submission.doubtful)
         verdict = judge_error(submission.error, handed_over=handed_over)
         stage = submission.error.stage
         return evolve(report, stage=stage, error=verdict.reason, remedy=verdict.remedy)

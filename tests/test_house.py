@@ -33,8 +33,8 @@ FLOORS = {
         """,
     PURE: """
         addresses documents documents.* encodings masking media_types message oauth
-        oauth.* parts settlement smtp smtp.dialogue smtp.replies smtp.transaction
-        token_rules verdict
+        oauth.* parts settlement smtp smtp.dialogue smtp.flight smtp.mail smtp.replies
+        smtp.source smtp.tally smtp.transaction token_rules verdict
         """,
     IO: """
         clock http secrets smtp.pool smtp.tls smtp.wire store store.*

@@ -29,9 +29,12 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_hookspecs.sasl import Exchange
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemChance
+from email_profiles_plugin.outbox import sending
+from email_profiles_plugin.outbox.booking import Attempt
 from email_profiles_plugin.outbox.delivery import Pace
-from email_profiles_plugin.outbox.record import Record
+from email_profiles_plugin.outbox.record import Record, Wanted
 from email_profiles_plugin.outbox.worker import Worker
+from email_profiles_plugin.smtp.mail import Mail, Submission
 from email_profiles_plugin.store.tables import message
 from email_profiles_plugin.testing.scripted_server import Line, ScriptedServer
 
@@ -133,14 +136,15 @@ def test_a_row_that_its_thread_let_go_of_is_given_back(
     owner = profiles.outbox.worker.enlist()
     profile = profiles.resolve("plant")
     assert profile is not None
-    (claimed,) = profiles.outbox.record.claim(profile, owner)
+    (claimed,) = profiles.outbox.record.claim(profile, Wanted(owner=owner))
 
     profiles.outbox.heart.beat()
     assert "sending" == profiles.outbox.show(receipt.id).state
-    with profiles.outbox.worker.holding(claimed.id):
-        profiles.outbox.heart.beat()
-        profiles.outbox.heart.beat()
-        assert "sending" == profiles.outbox.show(receipt.id).state
+    profiles.outbox.worker.hold(claimed.id)
+    profiles.outbox.heart.beat()
+    profiles.outbox.heart.beat()
+    assert "sending" == profiles.outbox.show(receipt.id).state
+    profiles.outbox.worker.release(claimed.id)
     profiles.outbox.heart.beat()
     profiles.outbox.heart.beat()
     assert "queued" == profiles.outbox.show(receipt.id).state
@@ -155,8 +159,8 @@ def test_closing_gives_back_what_is_in_hand(
     first, second = profiles.send(request()), profiles.send(request())
     profile = profiles.resolve("plant")
     assert profile is not None
-    profiles.outbox.record.claim(profile, profiles.outbox.worker.enlist(), limit=1)
-    profiles.outbox.record.claim(profile, "a worker that never was", limit=1)
+    profiles.outbox.record.claim(profile, Wanted(owner=profiles.outbox.worker.enlist()))
+    profiles.outbox.record.claim(profile, Wanted(owner="a worker that never was"))
     profiles.close()
     again = open_profiles(deliver=False)
     again.outbox.heart.beat()
@@ -175,15 +179,15 @@ def test_a_result_waits_for_the_database(
     """The server's 250 is not thrown away because the store is locked for a while."""
     profiles = open_profiles(pace=Pace(look_s=0.05))
     profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    ended, failures = Record.ended, [StoreUnavailable("locked")] * 3
+    step, failures = Record.step, [StoreUnavailable("locked")] * 3
 
-    def locked(*args: Any) -> Any:
-        if failures:
+    def locked(record: Record, profile: Any, *, ended: Any = (), **more: Any) -> Any:
+        if failures and ended:
             raise failures.pop()
-        return ended(*args)
+        return step(record, profile, ended=ended, **more)
 
-    monkeypatch.setattr(Record, "ended", locked)
-    monkeypatch.setattr(profiles.outbox.delivery._patience, "wait", lambda _: None)
+    monkeypatch.setattr(Record, "step", locked)
+    monkeypatch.setattr(sending, "PATIENCE_S", 0)
     receipt = profiles.send(request())
     outcome = profiles.outcome(receipt.id, wait=10)
 
@@ -310,7 +314,7 @@ def test_settling_the_unknown_leaves_those_who_still_wait(
     assert profile is not None
     profiles.outbox.heart.start()
     owner = profiles.outbox.worker.enlist()
-    (claimed,) = profiles.outbox.record.claim(profile, owner)
+    (claimed,) = profiles.outbox.record.claim(profile, Wanted(owner=owner))
     credential = profiles.outbox.delivery.submitter.credential(profile)
     profiles.outbox.delivery.attempt(profile, credential, claimed, 0)
     assert {"b@plant.example": "deferred", "a@plant.example": "unknown"} == states(
@@ -341,8 +345,13 @@ def test_who_was_never_asked_is_not_in_doubt(
     profile = profiles.resolve("plant")
     assert profile is not None
     record = profiles.outbox.record
-    (claimed,) = record.claim(profile, profiles.outbox.worker.enlist())
-    assert record.handed(claimed, {}, ["a@plant.example"])
+    wanted = Wanted(owner=profiles.outbox.worker.enlist())
+    (claimed,) = record.claim(profile, wanted)
+    mail = Mail(mail_from="", recipients=claimed.recipients, octets=b"")
+    submission = Submission(mail=mail)
+    submission.send(["a@plant.example"])
+    handing = [Attempt(claimed=claimed, submission=submission)]
+    assert {claimed.id} == record.step(profile, handing=handing).mine
     profiles.outbox.heart.recovery.bury(claimed.owner)
 
     assert {"a@plant.example": "unknown", "b@plant.example": "waiting"} == states(

@@ -26,6 +26,7 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemChance, SystemClock
 from email_profiles_plugin.outbox.delivery import Pace
+from email_profiles_plugin.outbox.record import Wanted
 
 Open = Callable[..., EmailProfiles]
 Document = Callable[..., dict[str, Any]]
@@ -414,10 +415,10 @@ def test_limits_of_the_provider_are_kept(
     assert profile is not None
     owner = profiles.outbox.worker.enlist()
 
-    claimed = profiles.outbox.record.claim(profile, owner, limit=100)
+    claimed = profiles.outbox.record.claim(profile, Wanted(owner=owner, limit=100))
     assert left == len(claimed)
-    more = profiles.outbox.record.claim(profile, owner, limit=100)
-    assert [] == more
+    more = profiles.outbox.record.claim(profile, Wanted(owner=owner, limit=100))
+    assert () == more
 
 
 def test_many_recipients_are_split_over_transactions(

@@ -27,10 +27,10 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin.smtp import tls as client_tls
 from email_profiles_plugin.smtp import wire as wire_module
+from email_profiles_plugin.smtp.mail import Mail, Submission, in_turn
 from email_profiles_plugin.smtp.pool import Pool
-from email_profiles_plugin.smtp.transaction import Mail
 from email_profiles_plugin.smtp.wire import Wire
-from email_profiles_plugin.submission import Submission, Submitter
+from email_profiles_plugin.submission import Submitter
 from email_profiles_plugin.testing.certificates import CertificateAuthority
 from email_profiles_plugin.testing.scripted_server import Line, ScriptedServer
 from email_profiles_plugin.testing.smtp_server import SmtpServer
@@ -70,12 +70,14 @@ def submit(
     to: Profile, credential: Credential = NOBODY, mail: Mail = MAIL
 ) -> tuple[Submission, list[str]]:
     session: list[str] = []
+    submission = Submission(mail=mail, tell=session.append)
     pool = Pool()
     submitter = Submitter(pool, lambda _: Refuses(), lambda _: 1, session.append)
     try:
-        return submitter.submit(to, credential, mail, session.append), session
+        submitter.submit(to, credential, in_turn([submission]))
     finally:
         pool.close()
+    return submission, session
 
 
 def failure(script: Callable[[Line], None], **smtp: Any) -> Submission:
@@ -180,7 +182,7 @@ def test_only_what_was_handed_over_whole_is_unknown(
         result, _ = submit(to, mail=mail)
 
     assert isinstance(result.error, kind)
-    assert (awaiting or ()) == result.awaiting
+    assert (awaiting or ()) == result.doubtful
 
 
 def test_a_refusal_amid_the_content_is_read_when_the_connection_breaks() -> None:

@@ -5,46 +5,43 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
 from email_profiles_hookspecs import Credential, Profile
-from email_profiles_hookspecs.errors import (
-    EmailProfilesError,
-    FromNotAllowed,
-    StoreUnavailable,
-)
+from email_profiles_hookspecs.errors import EmailProfilesError, StoreUnavailable
 from email_profiles_hookspecs.services import Clock
 
 from ..settlement import LANES, Settlement
-from ..smtp.dialogue import Answer
-from ..smtp.transaction import Mail
 from ..store import queue
 from ..store.claims import Claimed
 from ..store.database import Database
 from ..store.queue import Due
-from ..submission import Submission, Submitter, Withdrawn
-from .intake import may_send_as
+from ..submission import Submitter
 from .record import Record
+from .sending import Sending
 from .worker import Worker
 
 log = logging.getLogger(__name__)
-
-BOOKINGS = 600
-"""How often, a second apart, the result of an attempt is tried to be recorded."""
 
 BULK = LANES.index("bulk")
 
 
 @frozen(kw_only=True)
 class Pace:
-    """How delivery goes about: threads, and seconds between looks."""
+    """
+    How delivery goes about: threads, and seconds between looks.
+
+    A profile that has much to send keeps a thread for *turn_s*, then others are
+    looked at.
+    """
 
     threads: int = 4
     look_s: float = 1.0
+    turn_s: float = 2.0
 
 
 @define(kw_only=True, eq=False)
@@ -52,8 +49,8 @@ class Delivery:
     """
     Sends what is due, in threads of this process.
 
-    A thread looks for the most urgent lane first, before every message. A profile
-    that fails holds one thread at most; where a profile may have two connections or
+    A thread looks for the most urgent lane first, before every flush. A profile that
+    fails holds one thread at most; where a profile may have two connections or
     more, bulk leaves one of them free.
     """
 
@@ -69,7 +66,6 @@ class Delivery:
     _skip: dict[str, float] = field(factory=dict, init=False)
     _threads: list[threading.Thread] = field(factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
-    _patience: threading.Event = field(factory=threading.Event, init=False)
     _work: int = field(default=0, init=False)
 
     def start(self) -> None:
@@ -119,51 +115,23 @@ class Delivery:
         self, profile: Profile, credential: Credential, claimed: Claimed, lapses: int
     ) -> Settlement | None:
         """Submit one claimed row and record the result; None if it was taken away."""
-        with self.worker.holding(claimed.id):
-            return self._attempt(profile, credential, claimed, lapses)
+        sending = Sending(
+            record=self.record,
+            worker=self.worker,
+            profile=profile,
+            owner=claimed.owner,
+            lapses=lapses,
+            given=claimed,
+            stopping=lambda: self._stopping,
+        )
+        self._send(sending, credential)
+        return sending.settlement
 
-    def _attempt(
-        self, profile: Profile, credential: Credential, claimed: Claimed, lapses: int
-    ) -> Settlement | None:
-        session: list[str] = []
-
-        def before(answers: Mapping[str, Answer], awaiting: Sequence[str]) -> None:
-            mine = self.record.handed(claimed, answers, awaiting)
-            if not mine or not self.worker.fresh(lapses):
-                raise Withdrawn
-
+    def _send(self, sending: Sending, credential: Credential) -> None:
         try:
-            may_send_as(profile, (claimed.mail_from, claimed.sender))
-        except FromNotAllowed as error:
-            self.record.refuse(claimed, profile, error)
-            return None
-        mail = Mail(
-            mail_from=claimed.mail_from,
-            recipients=claimed.recipients,
-            octets=claimed.octets,
-            smtputf8=claimed.smtputf8,
-        )
-        submission = self.submitter.submit(
-            profile, credential, mail, session.append, before
-        )
-        settlement = self._booked(claimed, profile, submission, "\n".join(session))
-        if settlement is None:
-            log.warning("%s: its result came too late and was kept aside", claimed.id)
-        return settlement
-
-    def _booked(
-        self, claimed: Claimed, profile: Profile, submission: Submission, session: str
-    ) -> Settlement | None:
-        """Record the result; the server's word is worth waiting for the database."""
-        for left in reversed(range(BOOKINGS)):
-            try:
-                return self.record.ended(claimed, profile, submission, session)
-            except StoreUnavailable as error:
-                if not left or (self._stopping and left < BOOKINGS - 5):
-                    raise
-                log.error("%s: its result has to wait: %s", claimed.id, error)
-                self._patience.wait(1)
-        raise AssertionError("a range ends")
+            self.submitter.submit(sending.profile, credential, sending.advance)
+        finally:
+            sending.finish()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -247,10 +215,26 @@ class Delivery:
             log.warning("profile %r is paused: %s", profile.name, error)
             self.record.pause(profile, str(error), error.remedy)
             return False
-        claimed = self.record.claim(profile, owner, below_lane=below_lane)
-        for one in claimed:
-            settlement = self.attempt(profile, credential, one, lapses)
-            if settlement is not None and settlement.pause:
-                reason = settlement.finding.verdict.reason
-                log.warning("profile %r is paused: %s", profile.name, reason)
-        return bool(claimed)
+        until = self.clock.monotonic() + self.pace.turn_s
+        sending = Sending(
+            record=self.record,
+            worker=self.worker,
+            profile=profile,
+            owner=owner,
+            lapses=lapses,
+            more=lambda: not self._stopping and self.clock.monotonic() < until,
+            stopping=lambda: self._stopping,
+            below_lane=below_lane,
+            resting=self._resting,
+        )
+        self._send(sending, credential)
+        if sending.pause is not None:
+            reason = sending.pause.finding.verdict.reason
+            log.warning("profile %r is paused: %s", profile.name, reason)
+        return bool(sending.begun)
+
+    def _resting(self) -> tuple[str, ...]:
+        """The profiles that are left alone for a while."""
+        moment = self.clock.monotonic()
+        with self._changed:
+            return tuple(id for id, until in self._skip.items() if until > moment)

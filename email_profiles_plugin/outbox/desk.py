@@ -27,7 +27,7 @@ from ..store.views import MessageEntry
 from .delivery import Delivery
 from .heart import Heart
 from .intake import is_text
-from .record import Record
+from .record import Record, Wanted
 from .worker import Worker
 
 Decision = Literal["accepted", "not sent", "retry"]
@@ -213,7 +213,7 @@ class Outbox:
 
     def _claimed(self, id: str, profile: Profile, owner: str) -> Claimed | None:
         """The row, if nobody else has it; one whose time is over is settled instead."""
-        found = self.record.claim(profile, owner, id=id)
+        found = self.record.claim(profile, Wanted(owner=owner, id=id))
         if not found:
             self.record.expire()
         return found[0] if found else None

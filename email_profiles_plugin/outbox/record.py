@@ -2,61 +2,56 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from attrs import define
+from attrs import define, frozen
 from sqlalchemy import Connection
 
-from email_profiles_hookspecs import Profile, Reply
+from email_profiles_hookspecs import Profile
 from email_profiles_hookspecs.errors import FromNotAllowed
 from email_profiles_hookspecs.services import Clock
 
 from ..clock import SystemChance
-from ..settlement import LANES, WAITING, Finding, Settlement, Terms, settle
-from ..smtp.dialogue import Answer
+from ..settlement import LANES, WAITING, Finding, Settlement
 from ..store import attempts, claims, health, queue, settling
 from ..store.claims import Claimed, Ending
 from ..store.database import Database
-from ..submission import Submission
-from ..verdict import Verdict, back_off, judge_error, judge_reply
-
-_QUEUED_AS = re.compile(
-    r"queued (?:as|for delivery as) <?([\w.@+-]+)>?|^OK id=([\w-]+)|\[InternalId=(\d+)",
-    re.IGNORECASE,
-)
+from ..verdict import Verdict
+from . import booking
+from .booking import Attempt
 
 
-def queue_id(reply: Reply | None) -> str:
-    """The server's own name for the message, where its reply has one."""
-    match = _QUEUED_AS.search(reply.text) if reply is not None else None
-    return next((group for group in match.groups() if group), "") if match else ""
+@frozen(kw_only=True)
+class Wanted:
+    """
+    Rows to claim for *owner*: up to *limit*, or the row *id*.
+
+    *below_lane* leaves lanes from that one on alone; *considerate* leaves alone what
+    is less urgent than a message of another profile that could go, *resting* ones
+    aside.
+    """
+
+    owner: str
+    limit: int = 1
+    id: str | None = None
+    below_lane: int = len(LANES)
+    considerate: bool = False
+    resting: tuple[str, ...] = ()
 
 
-def findings(claimed: Claimed, submission: Submission) -> dict[str, Finding]:
-    """A verdict on each recipient, from its answer or else from what ended it all."""
-    found: dict[str, Finding] = {}
-    for recipient in claimed.recipients:
-        answer = submission.answers.get(recipient)
-        if answer is not None:
-            found[recipient] = _answered(answer)
-        elif submission.error is not None:
-            handed_over = recipient in submission.awaiting
-            found[recipient] = Finding(
-                verdict=judge_error(submission.error, handed_over=handed_over),
-                stage=submission.error.stage,
-                reply=getattr(submission.error, "reply", None),
-            )
-        else:
-            verdict = Verdict("ours", "the worker was held up and left it to others")
-            found[recipient] = Finding(verdict=verdict)
-    return found
+@frozen(kw_only=True)
+class Step:
+    """
+    What one transaction of a delivery did.
 
+    *settlements* of what ended, None where the row was taken from us; the ids that
+    are *mine* to hand over; what was *claimed*.
+    """
 
-def _answered(answer: Answer) -> Finding:
-    verdict = judge_reply(answer.stage, answer.reply)
-    return Finding(verdict=verdict, stage=answer.stage, reply=answer.reply)
+    settlements: tuple[Settlement | None, ...] = ()
+    mine: frozenset[str] = frozenset()
+    claimed: tuple[Claimed, ...] = ()
 
 
 @define(kw_only=True)
@@ -75,105 +70,59 @@ class Record:
     announce: Callable[[Sequence[str]], None]
     observed: Callable[[], bool]
 
-    def claim(
+    def claim(self, profile: Profile, wanted: Wanted) -> tuple[Claimed, ...]:
+        """Rows of *profile* to send now, within what its limits leave."""
+        return self.step(profile, wanted=wanted).claimed
+
+    def step(
         self,
         profile: Profile,
-        owner: str,
         *,
-        limit: int = 1,
-        id: str | None = None,
-        below_lane: int = len(LANES),
-    ) -> list[Claimed]:
-        """Rows of *profile* to send now, within what its limits leave."""
-        now = self._now()
+        ended: Sequence[Attempt] = (),
+        handing: Sequence[Attempt] = (),
+        wanted: Wanted | None = None,
+    ) -> Step:
+        """
+        One transaction: book what *ended*, mark what is *handing* over, claim.
 
-        def work(connection: Connection) -> list[Claimed]:
-            messages, recipients = left(connection, profile, now)
-            if min(limit, messages) <= 0:
-                return []
-            return claims.claim(
-                connection,
-                owner=owner,
-                now=now,
-                limit=min(limit, messages),
-                revision=profile.revision,
-                profile_id=profile.id,
-                id=id,
-                below_lane=below_lane,
-                most_recipients=recipients,
+        From now on those awaiting a reply to what is handed over may be unknown.
+        Nothing is claimed of a profile that an attempt says has to rest.
+        """
+        now = self._now()
+        judged = [
+            booking.judge(profile, one, now, self.chance.fraction()) for one in ended
+        ]
+        if any(one.settlement.pause for one in judged):
+            wanted = None
+        observed = self.observed()
+
+        def work(connection: Connection) -> Step:
+            kept = [
+                booking.book_end(connection, profile, one, now, observed)
+                for one in judged
+            ]
+            mine = {
+                one.claimed.id for one in handing if booking.hand(connection, one, now)
+            }
+            claimed = wanted and _claim(connection, profile, wanted, now)
+            return Step(
+                settlements=tuple(
+                    one.settlement if ours else None
+                    for one, ours in zip(judged, kept, strict=True)
+                ),
+                mine=frozenset(mine),
+                claimed=claimed or (),
             )
 
-        return self.database.write(work)
-
-    def handed(
-        self,
-        claimed: Claimed,
-        answers: Mapping[str, Answer],
-        awaiting: Sequence[str],
-    ) -> bool:
-        """
-        The last octet is about to go: from now on those *awaiting* may be unknown.
-
-        Books what the server has decided already; false if the row is not ours.
-        """
-        found = {address: _answered(answer) for address, answer in answers.items()}
-        states = {
-            address: finding.verdict.kind
-            if finding.verdict.kind in ("accepted", "refused")
-            else "deferred"
-            for address, finding in found.items()
-        }
-        now = self._now()
-
-        def work(connection: Connection) -> bool:
-            attempts.book(connection, claimed, states, found, now)
-            return attempts.mark_handed(connection, claimed, awaiting, now)
-
-        return self.database.write(work)
-
-    def ended(
-        self, claimed: Claimed, profile: Profile, submission: Submission, session: str
-    ) -> Settlement | None:
-        """
-        An attempt ended: book its results, and settle the message or queue it again.
-
-        None, with the result kept beside the attempt, where the row was taken from us.
-        """
-        found = findings(claimed, submission)
-        terms = Terms(
-            lane=LANES[claimed.lane],
-            tries=claimed.tries,
-            max_attempts=claimed.max_attempts,
-            on_unknown=profile.policy.on_unknown,
+        done = self.database.write(work)
+        self.announce(
+            [
+                one.claimed.id
+                for one, settlement in zip(judged, done.settlements, strict=True)
+                if settlement is not None and not settlement.again
+            ]
         )
-        settlement = settle(terms, found)
-        ending = _ending(settlement, found, session)
-        now = self._now()
-        due_at, observed = now, self.observed()
-        if settlement.tried:
-            due_at += back_off(claimed.tries + 1, self.chance.fraction())
-
-        def work(connection: Connection) -> bool:
-            if not attempts.book(connection, claimed, settlement.states, found, now):
-                attempts.keep_late(connection, claimed, ending, now)
-                return False
-            attempts.end_attempt(connection, claimed, ending, now)
-            _note_health(connection, profile, settlement, found, now)
-            if settlement.again:
-                attempts.requeue(
-                    connection, claimed, ending, due_at=due_at, tried=settlement.tried
-                )
-            else:
-                settling.close_with_result(
-                    connection, claimed, ending, now, observed=observed
-                )
-            return True
-
-        if not self.database.write(work):
-            return None
-        if not settlement.again:
-            self.announce([claimed.id])
-        return settlement
+        return done
 
     def refuse(self, claimed: Claimed, profile: Profile, error: FromNotAllowed) -> None:
         """The profile may not send this message any more: it is refused."""
@@ -229,6 +178,31 @@ class Record:
         return self.clock.now().timestamp()
 
 
+def _claim(
+    connection: Connection, profile: Profile, wanted: Wanted, now: float
+) -> tuple[Claimed, ...]:
+    messages, recipients = left(connection, profile, now)
+    limit, below_lane = min(wanted.limit, messages), wanted.below_lane
+    if wanted.considerate:
+        others = queue.most_urgent(connection, now, [profile.id, *wanted.resting])
+        below_lane = min(below_lane, len(LANES) if others is None else others + 1)
+    if limit <= 0:
+        return ()
+    return tuple(
+        claims.claim(
+            connection,
+            owner=wanted.owner,
+            now=now,
+            limit=limit,
+            revision=profile.revision,
+            profile_id=profile.id,
+            id=wanted.id,
+            below_lane=below_lane,
+            most_recipients=recipients,
+        )
+    )
+
+
 def left(
     connection: Connection, profile: Profile, now: float
 ) -> tuple[int, int | None]:
@@ -246,46 +220,3 @@ def left(
     if limits.recipients_per_day is None or not day:
         return messages, None
     return messages, max(limits.recipients_per_day - day, 0)
-
-
-def _ending(
-    settlement: Settlement, found: Mapping[str, Finding], session: str
-) -> Ending:
-    """The attempt in one line: its gravest finding, and the reply that decided."""
-    finding = settlement.finding
-    accepted = [one for one in found.values() if one.verdict.kind == "accepted"]
-    reply = accepted[0].reply if accepted else finding.reply
-    good = finding.verdict.kind == "accepted"
-    return Ending(
-        verdict=finding.verdict.kind,
-        stage=finding.stage,
-        error="" if good else finding.verdict.reason,
-        remedy=finding.verdict.remedy,
-        reply=reply,
-        queue_id=queue_id(reply) if accepted else "",
-        transcript=session,
-    )
-
-
-def _note_health(
-    connection: Connection,
-    profile: Profile,
-    settlement: Settlement,
-    found: Mapping[str, Finding],
-    now: float,
-) -> None:
-    """What the attempt says of the profile, rather than of the message."""
-    verdict = settlement.finding.verdict
-    if settlement.pause:
-        health.failed(
-            connection,
-            profile.id,
-            revision=profile.revision,
-            reason=verdict.reason,
-            remedy=verdict.remedy,
-            now=now,
-        )
-    elif any(one.verdict.kind == "accepted" for one in found.values()):
-        health.succeeded(connection, profile.id, profile.revision, now)
-    else:
-        health.refused(connection, profile.id, verdict.reason, now)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -88,16 +86,15 @@ class Worker:
         self._seen = seen
         return late
 
-    @contextmanager
-    def holding(self, id: str) -> Iterator[None]:
+    def hold(self, id: str) -> None:
         """A thread of this worker has row *id* in hand."""
         with self._guard:
             self.held.add(id)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self.held.discard(id)
+
+    def release(self, id: str) -> None:
+        """No thread has it in hand any more."""
+        with self._guard:
+            self.held.discard(id)
 
     def resign(self) -> str:
         """The id under which this worker was known; it has none from now on."""

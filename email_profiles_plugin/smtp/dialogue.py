@@ -1,15 +1,15 @@
 """
 The conversations of SMTP, as generators that read from top to bottom like the RFC.
 
-A dialogue yields a *group*, what to write in one flush and how many replies to wait
-for, and is sent those replies. It opens no socket and reads no clock.
+A dialogue yields a *group*, what to write together and how many replies to wait for,
+and is sent those replies. It opens no socket and reads no clock.
 """
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from attrs import Attribute, evolve, field, frozen
 
@@ -53,7 +53,7 @@ class Command:
 
 @frozen
 class Content:
-    """A message as it goes over the wire: dot-stuffed, with its final dot."""
+    """A message as DATA sends it: dot-stuffed, with its final dot."""
 
     octets: bytes = field(repr=False)
 
@@ -63,44 +63,58 @@ class Content:
 
 
 @frozen
-class Answer:
-    """The reply that decided on a recipient, and the stage at which it came."""
+class Chunk:
+    """A message as BDAT sends it: counted, in one chunk that is the last."""
 
-    stage: str
-    reply: Reply
+    message: bytes = field(repr=False)
+
+    @property
+    def octets(self) -> bytes:
+        return b"BDAT %d LAST\r\n%b" % (len(self.message), self.message)
+
+    @property
+    def shown(self) -> str:
+        return f"BDAT {len(self.message)} LAST [{len(self.message)} octets]"
 
 
-@frozen
-class Completion:
-    """
-    A message whose last octet is in a group: after it nobody can take it back.
+Tell = Callable[[str], None]
 
-    *answers* are those recipients on whom the server has decided already, *awaiting*
-    those on whom the reply to the final dot decides.
-    """
 
-    answers: Mapping[str, Answer]
-    awaiting: tuple[str, ...]
+def nothing() -> None:
+    """Where nobody has to know that something was handed over."""
 
 
 @frozen(kw_only=True)
 class Group:
     """
-    What is written in one flush, and how many replies it has to bring.
+    What is written together, and how many replies are waited for.
 
-    The reply to a group that completes a message may take longer than others. What
-    *hide* holds is masked in the replies, should the server echo it.
+    Each write brings a reply. A group that waits for none leaves with the next one
+    that waits; who comes later asks for its replies by a group without writes.
+    *tell* takes the lines as a log may hold them, *handed* is called when the last
+    octet has left our hands. The reply to a *final* dot may take longer than others.
+    What *hide* holds is masked in the replies, should the server echo it.
     """
 
     stage: str
-    writes: tuple[Command | Content, ...] = ()
+    writes: tuple[Command | Content | Chunk, ...] = ()
     replies: int = 1
-    completes: tuple[Completion, ...] = ()
+    tell: Tell | None = None
+    handed: Callable[[], None] = nothing
+    final: bool = False
     hide: tuple[bytes, ...] = field(default=(), repr=False)
 
     def reads(self, reply: Reply) -> bool:
         """The dialogue, and nobody else, reads the text: it has to be as it came."""
         return self.stage == "EHLO" or (self.stage, reply.code) == ("AUTH", 334)
+
+
+@frozen
+class Answer:
+    """The reply that decided on a recipient, and the stage at which it came."""
+
+    stage: str
+    reply: Reply
 
 
 @frozen

@@ -27,6 +27,8 @@ class Connection:
     messages: int = 0
     reset: bool = False
     """RSET has to lead the next transaction."""
+    chunking: bool = False
+    """The server has taken a BDAT."""
     reusable: bool = True
 
 

@@ -18,6 +18,9 @@ MAX_LINES = 256
 MAX_REPLY = 64 * 1024
 """Octets of one reply."""
 
+CLOSING = 421
+"""Answers its command and all that follow it (RFC 5321, 3.8)."""
+
 MAX_SHOWN = 2000
 """Characters of a reply that are kept where nobody reads it but people."""
 

@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from attrs import field, frozen
+from attrs import define, field
 
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import NotOffered, ProtocolError
 
-from .dialogue import (
-    Answer,
-    Command,
-    Completion,
-    Content,
-    Extensions,
-    Group,
-    Move,
-)
+from .dialogue import Answer, Extensions
+from .mail import Mail
+from .replies import CLOSING
 
 END_OF_DATA = "end of data"
-"""The stage of the reply to the final dot."""
-
-MAX_LINE = 998
-"""Octets of a line of a message, without its CRLF (RFC 5322, 2.1.1)."""
+"""The stage of the reply to the final dot, or to the last chunk."""
 
 _TOO_MANY = (452, 552)
-
-
-@frozen(kw_only=True)
-class Mail:
-    """A message on its way to some recipients; *octets* as they were rendered."""
-
-    mail_from: str
-    recipients: tuple[str, ...]
-    octets: bytes = field(repr=False)
-    smtputf8: bool = False
-
-
-@frozen(kw_only=True)
-class Transaction:
-    """
-    What a transaction came to.
-
-    *answers* by recipient; *leftover* were not asked, or asked to come again in the
-    next transaction (452); *reset*: RSET has to lead what comes next; *closing*: the
-    server said 421 and ends the session.
-    """
-
-    answers: Mapping[str, Answer]
-    leftover: tuple[str, ...] = ()
-    reset: bool = False
-    closing: bool = False
-
-
-def stuffed(octets: bytes) -> bytes:
-    """
-    The octets with dots doubled at line starts and the final dot (RFC 5321, 4.5.2).
-
-    Refuses, with ValueError, what could be read as two messages, or as none: a bare
-    CR or LF, NUL, a line over 998 octets, a missing final CRLF.
-    """
-    ends = octets.count(b"\r\n")
-    if (
-        not octets.endswith(b"\r\n")
-        or not ends == octets.count(b"\r") == octets.count(b"\n")
-        or b"\0" in octets
-        or max(map(len, octets.split(b"\r\n"))) > MAX_LINE
-    ):
-        raise ValueError("not a message: bare CR or LF, NUL, or a line too long")
-    stuffed = octets.replace(b"\r\n.", b"\r\n..") if b"\n." in octets else octets
-    return (b"." if octets.startswith(b".") else b"") + stuffed + b".\r\n"
+_OUT_OF_STEP = re.compile("pipelin|synchroni[sz]", re.IGNORECASE)
 
 
 def limited(recipients: Sequence[str], limit: int, extensions: Extensions) -> int:
@@ -102,105 +50,116 @@ def parameters(mail: Mail, extensions: Extensions) -> str:
     return said
 
 
-def transact(
-    mail: Mail, extensions: Extensions, *, pipelining: bool, reset: bool = False
-) -> Generator[Move, Sequence[Reply], Transaction]:
+@define(kw_only=True, eq=False)
+class Transaction:
     """
-    Hand *mail* over to all its recipients in one transaction.
+    Books the replies of one transaction, as they come, into *answers*.
 
-    With *pipelining* the whole envelope travels in one group (RFC 2920); *reset* puts
-    RSET before it.
+    *mail* is MAIL's line; *pipelined*: the commands went together, so that the server
+    may lose its place among them. A recipient is *good* while only the content
+    decides on it; one for whom the server asks to come again gets no answer (452, and
+    552 which means the same at RCPT: RFC 5321, 4.5.3.1.10). *fault* is why the session
+    has to end.
     """
-    if not mail.recipients:
-        raise ValueError("a transaction needs a recipient")
-    content = Content(stuffed(mail.octets))
-    commands = [
-        ("MAIL", f"MAIL FROM:<{mail.mail_from}>{parameters(mail, extensions)}"),
-        *(("RCPT", f"RCPT TO:<{recipient}>") for recipient in mail.recipients),
-        ("DATA", "DATA"),
-    ]
-    if reset:
-        commands.insert(0, ("RSET", "RSET"))
-    play = _together if pipelining else _one_by_one
-    replies = yield from play(commands)
-    if reset:
-        first = replies[0]
-        if first.code == 421:
-            answers = dict.fromkeys(mail.recipients, Answer("RSET", first))
-            return Transaction(answers=answers, closing=True)
-        if first.code // 100 != 2:
-            raise ProtocolError("RSET", f"the server refused RSET: {first}")
-        replies = replies[1:]
-    booked, go = _book(mail, replies)
-    if not go:
-        if booked.reset and _asks_for_data(replies, len(commands) - reset):
-            yield Group(stage="DATA", writes=(Content(b".\r\n"),))
-        return booked
-    decided = (*booked.answers, *booked.leftover)
-    awaiting = tuple(one for one in mail.recipients if one not in decided)
-    (reply,) = yield Group(
-        stage=END_OF_DATA,
-        writes=(content,),
-        completes=(Completion(booked.answers, awaiting),),
-    )
-    answers = {**booked.answers, **dict.fromkeys(awaiting, Answer(END_OF_DATA, reply))}
-    closing = reply.code == 421
-    return Transaction(answers=answers, leftover=booked.leftover, closing=closing)
 
+    mail: str
+    recipients: tuple[str, ...]
+    answers: dict[str, Answer]
+    pipelined: bool = False
+    good: list[str] = field(factory=list, init=False)
+    begun: bool = field(default=False, init=False)
+    """The server took MAIL."""
+    wanted: bool = field(default=False, init=False)
+    """The server asked for content (354)."""
+    closing: Answer | None = field(default=None, init=False)
+    """The 421 that ended the session."""
+    lost: bool = field(default=False, init=False)
+    """The server lost its place among the commands."""
+    fault: ProtocolError | None = field(default=None, init=False)
 
-def _together(
-    commands: Sequence[tuple[str, str]],
-) -> Generator[Move, Sequence[Reply], Sequence[Reply]]:
-    writes = tuple(Command(line, line) for _, line in commands)
-    return (yield Group(stage="MAIL", writes=writes, replies=len(writes)))
+    def commands(self, *, reset: bool, data: bool) -> Iterator[tuple[str, str]]:
+        """The envelope as pairs of stage and line."""
+        if reset:
+            yield "RSET", "RSET"
+        yield "MAIL", self.mail
+        for recipient in self.recipients:
+            yield "RCPT", f"RCPT TO:<{recipient}>"
+        if data:
+            yield "DATA", "DATA"
 
+    def hopeless(self, stage: str) -> bool:
+        """What need not be said: no RCPT without MAIL, no DATA without recipients."""
+        if self.closing is not None or self.fault is not None:
+            return True
+        if stage == "RCPT":
+            return not self.begun
+        return stage == "DATA" and not self.good
 
-def _one_by_one(
-    commands: Sequence[tuple[str, str]],
-) -> Generator[Move, Sequence[Reply], Sequence[Reply]]:
-    """As far as it makes sense: no RCPT without MAIL, no DATA without recipients."""
-    replies: list[Reply] = []
-    recipients = 0
-    for stage, line in commands:
-        if stage == "DATA" and not recipients:
-            break
-        (reply,) = yield Group(stage=stage, writes=(Command(line, line),))
-        replies.append(reply)
-        good = reply.code // 100 == 2
-        recipients += stage == "RCPT" and good
-        if reply.code == 421 or (stage in ("RSET", "MAIL") and not good):
-            break
-    return replies
+    def hear(self, stage: str, line: str, reply: Reply) -> None:
+        """
+        Book the reply to one command of the envelope.
 
-
-def _asks_for_data(replies: Sequence[Reply], asked: int) -> bool:
-    return len(replies) == asked and replies[-1].code // 100 == 3
-
-
-def _book(mail: Mail, replies: Sequence[Reply]) -> tuple[Transaction, bool]:
-    """What the envelope's replies say of each recipient, and whether content may go."""
-    first, *rest = replies
-    data = rest[len(mail.recipients)] if len(rest) > len(mail.recipients) else None
-    closing = next((reply for reply in replies if reply.code == 421), None)
-    if first.code // 100 != 2:
-        if data is not None and data.code // 100 == 3:
-            raise ProtocolError("MAIL", f"content asked for after MAIL's {first}")
-        answers = dict.fromkeys(mail.recipients, Answer("MAIL", first))
-        return Transaction(answers=answers, closing=first.code == 421), False
-    answers, leftover, good = {}, [], []
-    for recipient, reply in zip(mail.recipients, rest, strict=False):
-        if reply.code // 100 == 2:
-            good.append(recipient)
-        elif reply.code in _TOO_MANY and good:
-            leftover.append(recipient)
+        One that shows that the server lost its place decides on nobody. 421 answers
+        all that is not answered yet.
+        """
+        if reply.code == CLOSING:
+            self._close(stage, reply)
+        elif self.pipelined and self._loses(stage, reply):
+            self.lost = True
+            self.good = self.good if stage == "RCPT" else []
+        elif stage == "RSET":
+            if reply.code // 100 != 2:
+                self.fault = ProtocolError("RSET", f"the server refused RSET: {reply}")
+        elif stage == "MAIL":
+            self.begun = reply.code // 100 == 2
+            if not self.begun:
+                self._answer(self.recipients, stage, reply)
+        elif stage == "RCPT":
+            self._hear_recipient(line[len("RCPT TO:<") : -1], reply)
         else:
-            answers[recipient] = Answer("RCPT", reply)
-    if closing is not None:  # 421 answers its command and all that follow
-        stage = "DATA" if data is closing else "RCPT"
-        for recipient in mail.recipients:
-            answers.setdefault(recipient, Answer(stage, closing))
-        return Transaction(answers=answers, closing=True), False
-    if data is not None and data.code // 100 != 3:
-        answers.update(dict.fromkeys(good, Answer("DATA", data)))
-    go = bool(good) and data is not None and data.code // 100 == 3
-    return Transaction(answers=answers, leftover=tuple(leftover), reset=not go), go
+            self._hear_data(reply)
+
+    def _hear_recipient(self, recipient: str, reply: Reply) -> None:
+        if not self.begun:
+            return  # refused with MAIL, whatever is said of it now
+        if reply.code // 100 == 2:
+            self.good.append(recipient)
+        elif reply.code in _TOO_MANY and self.good:
+            return  # to be asked in the next transaction
+        else:
+            self._answer([recipient], "RCPT", reply)
+
+    def _hear_data(self, reply: Reply) -> None:
+        self.wanted = reply.code // 100 == 3
+        if not self.wanted:
+            self._answer(self.good, "DATA", reply)
+            self.good = []
+        elif not self.begun:
+            # A lone dot would mail an empty message under the envelope before.
+            self.fault = ProtocolError("MAIL", "content asked for after MAIL failed")
+
+    def hear_end(self, reply: Reply) -> None:
+        """Book the reply to the content: it is everybody's who is good."""
+        if reply.code == CLOSING:
+            self._close(END_OF_DATA, reply)
+        elif self.pipelined and self._loses(END_OF_DATA, reply):
+            self.lost = True
+        else:
+            self._answer(self.good, END_OF_DATA, reply)
+
+    def _loses(self, stage: str, reply: Reply) -> bool:
+        """A sync error: 503 for what was said in order, or what the text says."""
+        if reply.code // 100 != 5:
+            return False
+        in_order = self.begun if stage == "RCPT" else bool(self.good)
+        return (reply.code == 503 and in_order) or bool(_OUT_OF_STEP.search(reply.text))
+
+    def _close(self, stage: str, reply: Reply) -> None:
+        self.closing = self.closing or Answer(stage, reply)
+        self._answer(self.recipients, stage, reply)
+        self.good = []
+
+    def _answer(self, recipients: Sequence[str], stage: str, reply: Reply) -> None:
+        """The first word on a recipient stands."""
+        for recipient in recipients:
+            self.answers.setdefault(recipient, Answer(stage, reply))

@@ -26,8 +26,8 @@ from email_profiles_hookspecs.errors import (
 
 from ..addresses import a_labels
 from . import tls
-from .dialogue import Group, Move, StartTls, masked
-from .replies import ReplyReader, cut
+from .dialogue import Group, Move, StartTls, Tell
+from .tally import Tally
 
 T = TypeVar("T")
 Address = tuple[int, int, int, str, tuple[str, int]]
@@ -44,13 +44,8 @@ _KEEPALIVE = ("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-def _nothing(said: object) -> None:
-    """Where nobody listens to a session, or has to know before a group is written."""
-
-
-def _closing(replies: Sequence[Reply]) -> bool:
-    """421 answers its command and all that follow it (RFC 5321, 3.8)."""
-    return bool(replies) and replies[-1].code == 421
+def _nobody(line: str) -> None:
+    """Where nobody listens to a session."""
 
 
 @define
@@ -65,14 +60,15 @@ class Wire:
 
     settings: SmtpSettings
     context: ssl.SSLContext
-    tell: Callable[[str], None] = _nothing
+    tell: Tell = _nobody
     deadline: float = float("inf")
-    handed_over: bool = field(default=False, init=False)
-    """The last octet of the last group that completes a message left our hands."""
 
     _socket: socket.socket = field(init=False)
-    _reader: ReplyReader = field(factory=ReplyReader, init=False)
+    _tally: Tally = field(init=False)
     _selector: selectors.BaseSelector = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tally = Tally(lambda line: self.tell(line))
 
     @property
     def timeout(self) -> float:
@@ -119,7 +115,7 @@ class Wire:
 
     def secure(self) -> None:
         """Do the TLS handshake; anything received before it ends the session."""
-        if not self._reader.idle:
+        if not self._tally.quiet:
             raise ProtocolError("STARTTLS", "the server spoke between 220 and TLS")
         until = min(self.deadline, monotonic() + self.timeout)
         plain, host = self._socket, self.host.removesuffix(".")
@@ -133,17 +129,8 @@ class Wire:
             raise tls.failed(error, self.settings) from error
         self.tell(f"{wrapped.version()} established")
 
-    def play(
-        self,
-        dialogue: Generator[Move, Sequence[Reply], T],
-        before: Callable[[Group], None] = _nothing,
-    ) -> T:
-        """
-        Run *dialogue* to its end and return its result.
-
-        *before* is called before a group is written; what it raises ends the session
-        with that group unwritten.
-        """
+    def play(self, dialogue: Generator[Move, Sequence[Reply], T]) -> T:
+        """Run *dialogue* to its end and return its result."""
         try:
             move = next(dialogue)
             while True:
@@ -151,7 +138,6 @@ class Wire:
                     self.secure()
                     move = next(dialogue)
                 else:
-                    before(move)
                     move = dialogue.send(self._exchange(move))
         except StopIteration as stop:
             result: T = stop.value
@@ -166,8 +152,14 @@ class Wire:
         return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
 
     def readable(self) -> bool:
-        """The server said something unasked, or hung up; a look, no round trip."""
-        return not self._reader.idle or bool(self._selector.select(0))
+        """
+        The server said something unasked, or hung up; a look, no round trip.
+
+        What TLS has to say for itself, such as a session ticket, is nothing.
+        """
+        if self._tally.quiet and self._selector.select(0):
+            self._take("idle")
+        return not self._tally.quiet
 
     def quit(self) -> None:
         """Say QUIT without waiting for the answer, and close."""
@@ -189,86 +181,64 @@ class Wire:
         self.close()
 
     def _exchange(self, group: Group) -> list[Reply]:
-        """
-        Write a group while reading; return when all its replies are there.
+        """Write a group while reading; return when all its replies are there."""
+        self._tally.put(group)
+        if not group.replies:
+            return []
+        self._write(group)
+        return [self._hear(group) for _ in range(group.replies)]
 
-        421 stands for all that are still to come. Where the connection breaks, what
-        the server said before counts.
-        """
-        self._reader.stage, self._reader.quiet = group.stage, bool(group.hide)
-        self.handed_over = False
-        for write in group.writes:
-            self.tell(f"C: {write.shown}")
-        replies: list[Reply] = []
+    def _write(self, group: Group) -> None:
+        """Write all that was put; a fault is the tally's, to be raised in its turn."""
+        left = memoryview(self._tally.leaving())
+        since = 0.0
         try:
-            self._write(group, replies)
-            self._read(group, replies)
-        except Disconnected:
-            if len(replies) < group.replies and not _closing(replies):
-                raise
-        if group.completes and not self.handed_over and replies[-1].code < 400:
-            raise ProtocolError(group.stage, f"{replies[-1]} before the message ended")
-        return replies + [replies[-1]] * (group.replies - len(replies))
+            while left and not self._tally.ended:
+                try:
+                    sent = self._socket.send(left[:CHUNK])
+                except _WOULD_BLOCK:
+                    since = since or monotonic()
+                    self._take(group.stage)
+                    self._wait(since + self.timeout, group.stage, writing=True)
+                    continue
+                self._tally.left(sent)
+                left, since = left[sent:], 0.0
+        except SubmissionError as error:
+            self._tally.failure = error
+        except OSError as error:
+            while self._take(group.stage):  # what it said before it hung up counts
+                pass
+            self._tally.failure = self._tally.failure or Disconnected(
+                group.stage, f"the connection broke: {error}"
+            )
 
-    def _write(self, group: Group, replies: list[Reply]) -> None:
-        left = memoryview(b"".join(write.octets for write in group.writes))
-        since = monotonic()
-        while left:
-            try:
-                sent = self._socket.send(left[:CHUNK])
-            except _WOULD_BLOCK:
-                self._take(group, replies)
-                self._wait(since + self.timeout, group.stage, writing=True)
-                continue
-            except OSError as error:
-                with contextlib.suppress(SubmissionError):
-                    while self._take(group, replies):
-                        pass
-                raise Disconnected(
-                    group.stage, f"the connection broke: {error}"
-                ) from error
-            left = left[sent:]
-            since = monotonic()
-        self.handed_over = bool(group.completes)
-
-    def _read(self, group: Group, replies: list[Reply]) -> None:
+    def _hear(self, group: Group) -> Reply:
         patience = self.timeout
-        if group.completes:
+        if group.final:
             patience = self.settings.final_reply_timeout_ms / 1000
-        since = monotonic()
-        while len(replies) < group.replies and not _closing(replies):
-            if self._take(group, replies):
-                since = monotonic()
-            else:
-                self._wait(since + patience, group.stage, writing=False)
+        until = 0.0
+        while (reply := self._tally.answer(group)) is None:
+            until = until or monotonic() + patience
+            if not self._take(group.stage) and self._tally.failure is None:
+                self._wait(until, group.stage, writing=False)
+        return reply
 
-    def _take(self, group: Group, replies: list[Reply]) -> bool:
-        """Read what is there; true when a reply came."""
-        octets = self._receive(group.stage)
-        if octets is None:
-            return False
-        self._reader.feed(octets)
-        before = len(replies)
-        while (reply := self._reader.next()) is not None:
-            shown = cut(masked(reply, group.hide))
-            for line in str(shown).split("\n"):
-                self.tell(f"S: {line}")
-            if len(replies) == group.replies:
-                raise ProtocolError(group.stage, f"a reply too many: {shown}")
-            replies.append(reply if group.reads(reply) else shown)
-        return len(replies) > before
-
-    def _receive(self, stage: str) -> bytes | None:
-        """Octets, or None when there are none yet."""
+    def _take(self, stage: str) -> bool:
+        """Read what is there; false if there was nothing, or a fault."""
         try:
             octets = self._socket.recv(CHUNK)
         except _WOULD_BLOCK:
-            return None
+            return False
         except OSError as error:
-            raise Disconnected(stage, f"the connection broke: {error}") from error
+            self._tally.failure = Disconnected(stage, f"the connection broke: {error}")
+            return False
         if not octets:
-            raise Disconnected(stage, "the server closed the connection")
-        return octets
+            self._tally.failure = Disconnected(
+                stage, "the server closed the connection"
+            )
+            return False
+        self._tally.take(octets)
+        return True
 
     def _wait(self, until: float, stage: str, *, writing: bool) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
@@ -287,7 +257,7 @@ class Wire:
             return ip_address(look().partition("%")[0])
         except OSError as error:
             raise Disconnected(
-                self._reader.stage, f"the connection broke: {error}"
+                self._tally.reader.stage, f"the connection broke: {error}"
             ) from error
 
     def _reach(self, address: Address, until: float, sharing: int) -> None:

@@ -19,9 +19,11 @@ from sqlalchemy import (
 
 from email_profiles_hookspecs import Reply
 
-from ..settlement import WAITING
+from ..settlement import LANES, WAITING
 from ..verdict import LONGEST_RETRY_S
 from .tables import attempt, message, octets, recipient
+
+ALARM = LANES.index("alarm")
 
 
 @frozen(kw_only=True)
@@ -123,8 +125,8 @@ def claim(
     """
     Take up to *limit* rows of a profile (or the row *id*), and begin their attempts.
 
-    By lane, then by due time. *below_lane* leaves lanes from that one on alone; what
-    would make it more than *most_recipients* in all is left, too.
+    By lane, then by due time; an alarm comes alone. *below_lane* leaves lanes from that
+    one on; what would make it more than *most_recipients* in all is left, too.
     """
     given: dict[str, Any] = {"now": now, "most": limit}
     if id is not None:
@@ -133,7 +135,10 @@ def claim(
         wanted = {"of_profile": profile_id, "below_lane": below_lane}
         found = connection.execute(_OF_PROFILE, {**given, **wanted})
     claimed: list[Claimed] = []
-    for row in found.all():
+    rows = found.all()
+    if rows and rows[0].lane == ALARM:
+        rows = rows[:1]  # an alarm is in doubt for nobody else's sake
+    for row in rows:
         count = len(_to_serve(connection, row.id))
         if most_recipients is not None:
             if count > most_recipients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -73,6 +74,10 @@ _MESSAGE, _OCTETS, _RECIPIENTS = insert(message), insert(octets), insert(recipie
 _URGENT = func.min(message.c.lane).label("lane")
 _WITH_HEALTH = message.outerjoin(health, health.c.profile_id == message.c.profile_id)
 _RESTS_UNTIL = func.coalesce(health.c.paused_until, 0)
+_MAY_GO = or_(
+    _RESTS_UNTIL <= bindparam("now"),
+    _RESTS_UNTIL > bindparam("now") + LONGEST_PAUSE_S,
+)
 _DUE = (
     select(
         message.c.profile_id,
@@ -83,14 +88,19 @@ _DUE = (
     .select_from(_WITH_HEALTH)
     .where(message.c.state == "queued")
     .where(is_due(bindparam("now")))
-    .where(
-        or_(
-            _RESTS_UNTIL <= bindparam("now"),
-            _RESTS_UNTIL > bindparam("now") + LONGEST_PAUSE_S,
-        )
-    )
+    .where(_MAY_GO)
     .group_by(message.c.profile_id)
     .order_by(_URGENT, func.min(message.c.due_at))
+)
+_MOST_URGENT = (
+    select(message.c.lane)
+    .select_from(_WITH_HEALTH)
+    .where(message.c.state == "queued")
+    .where(is_due(bindparam("now")))
+    .where(_MAY_GO)
+    .where(message.c.profile_id.not_in(bindparam("others_than", expanding=True)))
+    .order_by(message.c.lane)
+    .limit(1)
 )
 
 
@@ -178,6 +188,14 @@ def due(connection: Connection, now: float) -> list[Due]:
         Due(profile_id=id, profile_name=name, lane=lane, failures=failures)
         for id, name, lane, failures in connection.execute(_DUE, {"now": now})
     ]
+
+
+def most_urgent(
+    connection: Connection, now: float, others_than: Sequence[str]
+) -> int | None:
+    """The most urgent lane of what could go now, of profiles but those named."""
+    given = {"now": now, "others_than": list(others_than)}
+    return connection.scalar(_MOST_URGENT, given)
 
 
 def used(connection: Connection, profile_id: str, now: float) -> tuple[int, int]:
