@@ -37,7 +37,7 @@ FLOORS = {
         token_rules verdict
         """,
     IO: """
-        clock http secrets smtp.pool smtp.tls smtp.wire store store.*
+        clock http http_failures secrets smtp.pool smtp.tls smtp.wire store store.*
         """,
     SERVICES: """
         announcement builtin kinds management outbox outbox.* profiles providers
