@@ -37,6 +37,11 @@ from .token_vault import FETCH_S, TokenVault, moment, place, told
 log = logging.getLogger(__name__)
 
 
+def sent_for(reply: HttpReply) -> tuple[str, ...]:
+    """The secrets of the request that *reply* answers, which it may quote."""
+    return reply.sent if isinstance(reply, Answer) else ()
+
+
 def _in_thread(run: Callable[[], None]) -> None:
     threading.Thread(target=run, name="access token", daemon=True).start()
 
@@ -190,8 +195,7 @@ class ProfileTokens:
 
     def parse(self, reply: HttpReply) -> Token:
         """`oauth.grants.parse`; expires_at None: the server did not say."""
-        sent = reply.sent if isinstance(reply, Answer) else ()
-        return grants.parse(reply, self.keeper.clock.now(), sent)
+        return grants.parse(reply, self.keeper.clock.now(), sent_for(reply))
 
     def _begin(self, fetch: Fetch, after: int) -> Future[Token]:
         """What brings a generation after *after*: what is under way, or a new one."""
