@@ -21,7 +21,7 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_hookspecs.sasl import Sasl
 
 from .smtp import tls
-from .smtp.dialogue import Extensions, Tell, authenticate, greet
+from .smtp.dialogue import Extensions, Tell, authenticate, greet, unheard
 from .smtp.flight import Flight, Manner, NoChunking, OutOfStep, Withdrawn
 from .smtp.mail import Advance, Submission
 from .smtp.pool import Connection, Pool
@@ -95,7 +95,9 @@ class Submitter:
             self._session(profile, credential, source, first)
 
     def _take_up(self, profile: Profile, one: Submission) -> None:
-        one.tell = self._telling(profile, bounded(one.tell))
+        if one.tell is not unheard:
+            one.tell = bounded(one.tell)
+        one.tell = self._telling(profile, one.tell)
 
     def _session(
         self,

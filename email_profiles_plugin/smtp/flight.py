@@ -236,21 +236,32 @@ class Flight:
 
         *ahead* of the content: what forbids to send it ends the flight.
         """
-        transaction, tell = leg.transaction, leg.submission.tell
-        for stage, line in leg.commands:
-            writes: tuple[Command, ...] = ()
-            if not self.manner.pipelining:
-                if transaction.hopeless(stage):
-                    break
-                writes = (Command(line, line),)
-            (reply,) = yield Group(stage=stage, writes=writes, tell=tell)
-            transaction.hear(stage, line, reply)
-            if stage == "MAIL" and transaction.closing is None:
-                leg.submission.heard = True
+        transaction, commands = leg.transaction, leg.commands
+        number = 0
+        while number < len(commands):
+            group = self._ask(leg, number)
+            if group is None:
+                break
+            for reply in (yield group):
+                stage, line = commands[number]
+                transaction.hear(stage, line, reply)
+                if stage == "MAIL" and transaction.closing is None:
+                    leg.submission.heard = True
+                number += 1
         if ahead and transaction.fault is not None:
             raise transaction.fault
         if ahead and transaction.lost:
             raise OutOfStep
+
+    def _ask(self, leg: _Leg, number: int) -> Group | None:
+        """For the reply to a command, and to those after it as far as they came."""
+        (stage, line), tell = leg.commands[number], leg.submission.tell
+        if self.manner.pipelining:
+            replies = len(leg.commands) - number
+            return Group(stage=stage, replies=replies, some=True, tell=tell)
+        if leg.transaction.hopeless(stage):
+            return None
+        return Group(stage=stage, writes=(Command(line, line),), tell=tell)
 
     def _content(self, leg: _Leg) -> Group:
         one = leg.submission
