@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attrs import evolve
-from email_profiles_plugin.smtp.flight import Mail, Submission, in_turn
 
 from email_profiles_hookspecs import Credential, Limits, Profile, SmtpSettings, sasl
 from email_profiles_plugin.message import render
+from email_profiles_plugin.smtp.mail import Mail, Submission, in_turn
 from email_profiles_plugin.smtp.pool import Keep, Pool
 from email_profiles_plugin.submission import Submitter
 from loopback import HOST
