@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from attrs import evolve
 
-from email_profiles_hookspecs import Credential, Limits, Profile, SmtpSettings, sasl
+from email_profiles_hookspecs import (
+    Credential,
+    Limits,
+    Profile,
+    SendRequest,
+    SmtpSettings,
+    sasl,
+)
 from email_profiles_plugin.message import render
 from email_profiles_plugin.smtp.mail import Mail, Submission, in_turn
 from email_profiles_plugin.smtp.pool import Keep, Pool
@@ -41,7 +49,17 @@ def settings(job: Job) -> tuple[Profile, Credential]:
 def submission(job: Job, number: int) -> Submission:
     """Message *number*, rendered; all recipients but one get a blind copy."""
     to, *others = recipients(number, job.recipients)
-    request = evolve(CASES[job.case], to=[to], bcc=others)
+    case = CASES[job.case]
+    request = SendRequest(
+        profile=case.profile,
+        from_address=case.from_address,
+        to=[to],
+        bcc=others,
+        subject=case.subject,
+        text=case.text,
+        html=case.html,
+        attachments=case.attachments,
+    )
     rendered = render(request, date=DATE, message_id=message_id(number))
     return Submission(
         mail=Mail(
@@ -63,20 +81,23 @@ def client(job: Job) -> Callable[[range], None]:
     )
 
     def send(numbers: range) -> None:
-        under_way: list[Submission] = []
+        under_way: deque[Submission] = deque()
 
         def rendered() -> Iterator[Submission]:
             for number in numbers:
                 under_way.append(submission(job, number))
                 yield under_way[-1]
+                while under_way and under_way[0].done:
+                    check(under_way.popleft())
 
         submitter.submit(profile, credential, in_turn(rendered()))
-        if len(under_way) != len(numbers):
-            raise SystemExit("the flight ended before its last message")
         for one in under_way:
-            codes = [answer.reply.code for answer in one.answers.values()]
-            if one.error or codes != [250] * job.recipients:
-                raise SystemExit(f"not accepted: {one.error or codes[:3]}")
+            check(one)
+
+    def check(one: Submission) -> None:
+        codes = [answer.reply.code for answer in one.answers.values()]
+        if one.error or codes != [250] * job.recipients:
+            raise SystemExit(f"not accepted: {one.error or codes[:3]}")
 
     return send
 
