@@ -20,13 +20,11 @@ there: it is installed into the user's cache, or where --node-modules says.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import subprocess
 from pathlib import Path
 from statistics import median
 
-from attrs import asdict
+from attrs import evolve
 
 from nodemailer import nodemailer
 from sinks import Sink, postfix_sink
@@ -92,16 +90,6 @@ def judge(found: Results, peers: list[Client]) -> None:
         goal("messages a second, times Nodemailer's; goal: at least 4", gain, gain >= 4)
 
 
-def profile(job: Job) -> None:
-    """Where our side's time goes, by own time."""
-    python, *rest = script("ours.py")
-    command = [python, "-m", "cProfile", "-s", "tottime", *rest]
-    done = subprocess.run(
-        command, input=json.dumps(asdict(job)), stdout=subprocess.PIPE, text=True
-    )
-    print(*done.stdout.splitlines()[:34], sep="\n")
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -123,8 +111,9 @@ def main() -> None:
         data = Job(port=postfix, case=case, first=WARM_UP, further=messages)
         bdat = Job(port=own.port, case=case, first=WARM_UP, further=messages)
         if asked.profile:
-            profile(data)
-            profile(bdat)
+            for client, job in ((DATA, data), (BDAT, bdat)):
+                print(client.name, flush=True)
+                client.run(evolve(job, profiled=True))
             return
         peers = nodemailer(asked.node_modules, POOL_OF_FIVE)
         five = Job(
