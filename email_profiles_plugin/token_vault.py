@@ -103,20 +103,26 @@ class TokenVault:
         self.database.write(lambda connection: tokens.drop(connection, self.profile_id))
 
     def obtain(
-        self, fetch: Fetch, after: int, timing: Timing, *, insist: bool = False
+        self,
+        fetch: Fetch,
+        after: int,
+        timing: Timing,
+        *,
+        insist: bool = False,
+        granted: bool = False,
     ) -> Token:
         """
         A token of a generation after *after*: another's, or what *fetch* brings.
 
-        *insist*: *fetch* is called in any case. Waits for whoever has the lease;
-        TokenTimeout where the lease is never free.
+        *insist*: *fetch* is called in any case; *granted*: for a new grant. Waits for
+        whoever has the lease; TokenTimeout where the lease is never free.
         """
         owner = self.chance.unique()
         give_up = self.clock.monotonic() + LEASE_S + FETCH_S
         while True:
             row, mine = self._take(owner, None if insist else after)
             if mine:
-                return self._fetch(fetch, row, owner, timing)
+                return self._fetch(fetch, row, owner, timing, granted)
             if not insist and self._enough(row, after):
                 if held := self.opened(row):
                     return held
@@ -150,19 +156,21 @@ class TokenVault:
             )
         )
 
-    def _fetch(self, fetch: Fetch, row: TokenRow, owner: str, timing: Timing) -> Token:
+    def _fetch(
+        self, fetch: Fetch, row: TokenRow, owner: str, timing: Timing, granted: bool
+    ) -> Token:
         """A new token, saved before anybody uses it; ends the lease in any case."""
-        previous = self.opened(row)
+        previous = None if granted else self.opened(row)
         try:
             token = fetch(previous, self.clock.monotonic() + FETCH_S)
             if previous is not None and token.refresh_token is None:  # RFC 6749, 6
                 token = evolve(token, refresh_token=previous.refresh_token)
-            return self._save(token, owner, timing)
+            return self._save(token, owner, timing, granted)
         except BaseException as error:
             self._fail(row, owner, error, previous)
             raise
 
-    def _save(self, token: Token, owner: str, timing: Timing) -> Token:
+    def _save(self, token: Token, owner: str, timing: Timing, granted: bool) -> Token:
         now = self.now()
         said = token.expires_at.timestamp() if token.expires_at else None
         expires_at = token_rules.expires_at(now, said, timing)
@@ -175,6 +183,7 @@ class TokenVault:
             account=token.account,
             has_refresh_token=token.refresh_token is not None,
             at=now,
+            granted=granted,
         )
         generation = self._keep(obtained, owner)
         if generation is None:

@@ -173,8 +173,15 @@ class ProfileTokens:
 
     def renew(self, fetch: Fetch, deadline: float) -> Token:
         """Call *fetch* and keep what it brings, whatever is stored or under way."""
+        return self._insist(fetch, deadline, granted=False)
+
+    def grant(self, fetch: Fetch, deadline: float) -> Token:
+        """As `renew`, of a new grant: *fetch* is given no token of the old one."""
+        return self._insist(fetch, deadline, granted=True)
+
+    def _insist(self, fetch: Fetch, deadline: float, *, granted: bool) -> Token:
         flight = self.keeper.lead(self.vault, self.vault.row().generation)
-        self._start(flight, fetch, insist=True)
+        self._start(flight, fetch, insist=True, granted=granted)
         return self._awaited(flight.future, deadline)
 
     def reject(self, generation: int) -> bool:
@@ -209,12 +216,16 @@ class ProfileTokens:
             self._start(flight, fetch, insist=False)
         return flight.future
 
-    def _start(self, flight: Flight, fetch: Fetch, *, insist: bool) -> None:
+    def _start(
+        self, flight: Flight, fetch: Fetch, *, insist: bool, granted: bool = False
+    ) -> None:
         timing = self.timing
 
         def run() -> None:
             try:
-                token = self.vault.obtain(fetch, flight.after, timing, insist=insist)
+                token = self.vault.obtain(
+                    fetch, flight.after, timing, insist=insist, granted=granted
+                )
             except BaseException as error:
                 # Who insists is told, or took the token away; nobody else may be.
                 level = logging.DEBUG if insist else logging.WARNING

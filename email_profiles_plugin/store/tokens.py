@@ -68,7 +68,7 @@ class TokenRow:
 
 @frozen(kw_only=True)
 class Obtained:
-    """A token to be saved."""
+    """A token to be saved; *granted*: by a person, so that a new grant begins."""
 
     sealed: str = field(repr=False)
     expires_at: float | None
@@ -76,6 +76,7 @@ class Obtained:
     account: str
     has_refresh_token: bool
     at: float
+    granted: bool = False
 
 
 def read(connection: Connection, profile_id: str, *, lock: bool = False) -> TokenRow:
@@ -136,7 +137,8 @@ def save(
         return None
     generation = row.generation + 1
     # A session outlives its token, but not the grant behind it.
-    granted = generation if row.sealed is None else row.grant_generation
+    new = obtained.granted or row.sealed is None
+    granted = generation if new else row.grant_generation
     _put(
         connection,
         profile_id,

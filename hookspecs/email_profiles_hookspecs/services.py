@@ -160,6 +160,10 @@ class Tokens(Protocol):
         """Fetch a new token although the stored one may still be good."""
         ...
 
+    def grant(self, fetch: Fetch, deadline: float) -> Token:
+        """As `renew`, after a person granted access: sessions of the old grant end."""
+        ...
+
     def reject(self, generation: int) -> bool:
         """The server refused this generation; true if it was the stored one."""
         ...
