@@ -144,11 +144,13 @@ class Submitter:
         self, profile: Profile, credential: Credential, tell: Tell, deadline: float
     ) -> Connection:
         """A new connection: connected, secured, greeted, authenticated."""
-        wire = Wire(profile.smtp, tls.context(profile.smtp), tell, deadline)
+        upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
+        secured = upgrade or profile.smtp.use_ssl
+        context = tls.context(profile.smtp) if secured else None
+        wire = Wire(profile.smtp, context, tell, deadline)
         try:
             wire.connect()
             helo = profile.smtp.helo_name or wire.address_literal
-            upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
             extensions = wire.play(greet(helo, starttls=upgrade))
             mechanism = ""
             if credential.offers:

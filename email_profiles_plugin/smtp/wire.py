@@ -60,7 +60,7 @@ class Wire:
     """
 
     settings: SmtpSettings
-    context: ssl.SSLContext
+    context: ssl.SSLContext | None
     tell: Tell = unheard
     deadline: float = float("inf")
 
@@ -120,6 +120,7 @@ class Wire:
         """Do the TLS handshake; anything received before it ends the session."""
         if not self._tally.quiet:
             raise ProtocolError("STARTTLS", "the server spoke between 220 and TLS")
+        assert self.context is not None, "TLS was not asked for"
         until = min(self.deadline, monotonic() + self.timeout)
         plain, host = self._socket, self.host.removesuffix(".")
         self._selector.close()
