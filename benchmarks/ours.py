@@ -90,7 +90,10 @@ def client(job: Job) -> Callable[[range], None]:
                 while under_way and under_way[0].done:
                     check(under_way.popleft())
 
-        submitter.submit(profile, credential, in_turn(rendered()))
+        source = rendered()
+        submitter.submit(profile, credential, in_turn(source))
+        if next(source, None) is not None:
+            raise SystemExit("the flight ended before its last message")
         for one in under_way:
             check(one)
 

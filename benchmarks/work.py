@@ -124,6 +124,6 @@ def ratio(dividends: Iterable[float], divisors: Iterable[float]) -> float:
     return median(dividend / divisor for dividend, divisor in pairs)
 
 
-def goal(said: str, reached: float, met: bool, digits: int = 2) -> None:
+def goal(said: str, reached: float, met: bool) -> None:
     """One line below the table; a goal that is missed is told, not raised."""
-    print(f"{said:62}{reached:9.{digits}f}   {'met' if met else 'MISSED'}")
+    print(f"{said:62}{reached:9.3f}   {'met' if met else 'MISSED'}")
