@@ -149,14 +149,16 @@ class Postfix:
         """What it has logged; each port logs as `postfix/` and its name."""
         return (self.folder / "log").read_text("utf-8", "replace")
 
-    def wait_logged(self, pattern: str, count: int = 1) -> list[str]:
+    def wait_logged(self, pattern: str, since: int = 0) -> list[str]:
         """
-        All lines in which *pattern*, a regular expression, is found, once there are
-        *count*; TimeoutError otherwise.
+        All lines in which *pattern*, a regular expression, is found, once there is one.
+
+        What was logged when `log` had *since* characters doesn't count. TimeoutError
+        if there is none in ten seconds.
         """
         expression = re.compile(f".*{pattern}.*")
-        self._daemon.wait_until(lambda: len(expression.findall(self.log)) >= count)
-        return expression.findall(self.log)
+        self._daemon.wait_until(lambda: bool(expression.search(self.log, since)))
+        return expression.findall(self.log, since)
 
     def _configure(self, postconf: str) -> None:
         def default(name: str) -> str:
