@@ -13,6 +13,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,54 @@ def test_what_is_missing_is_told(
     monkeypatch.setattr(shutil, "which", lambda name, path: "/usr/sbin/dovecot")
     with pytest.raises(daemons.ServiceMissing, match="only root can run dovecot"):
         Dovecot(authorization_server=authorization_server).start()  # type: ignore[arg-type]
+
+
+SUITE = """
+import pytest
+from email_profiles_plugin.testing import dovecot
+from email_profiles_plugin.testing.daemons import ServiceMissing
+
+def missing(name):
+    raise ServiceMissing(f"{name} is not installed")
+
+@pytest.fixture(scope="session", autouse=True)
+def bare():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dovecot, "find_program", missing)
+        yield
+
+def test_one(mail_system): pass
+def test_two(mail_system): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        ("", "2 skipped"),
+        ("1", "dovecot is not installed, and EMAIL_PROFILES_REQUIRE_SERVICES is 1"),
+    ],
+)
+def test_tests_are_skipped_or_fail(tmp_path: Path, required: str, said: str) -> None:
+    """Where something is missing: a skip with the reason; where required, a failure."""
+    (tmp_path / "test_suite.py").write_text(SUITE, "utf-8")
+    command = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
+    if not any(one.name == "email_profiles" for one in entry_points(group="pytest11")):
+        command += ["-p", "email_profiles_plugin.testing.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, *command, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "EMAIL_PROFILES_REQUIRE_SERVICES": required,
+        },
+    )
+    assert said in done.stdout, done.stdout
+    assert "dovecot is not installed" in done.stdout
+    assert (1 if required else 0) == done.returncode
 
 
 def test_a_program_that_ends_is_told(tmp_path: Path) -> None:
