@@ -162,6 +162,15 @@ def test_non_ascii_password(site: Site, mechanism: str) -> None:
     site.logged(f"sasl_method={mechanism}, sasl_username={re.escape(site.user)}")
 
 
+def test_scram_that_fails_has_a_second_chance(site: Site) -> None:
+    """Dovecot's SCRAM does not prepare passwords (RFC 5802, 5.1): PLAIN comes next."""
+    site.apply_password(password="a\u00a0b")  # prepared: a space
+    assert "accepted" == site.deliver().state
+    site.profiles.close()
+    site.logged("sasl_method=PLAIN")
+    site.logged("disconnect from .* auth=1/2 ")
+
+
 @pytest.mark.parametrize("mechanism", PASSWORD_MECHANISMS)
 def test_wrong_password(site: Site, mechanism: str) -> None:
     """535 is the profile's fault: it rests, the message waits, and goes out later."""
