@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .authorization_server import AuthorizationServer as AuthorizationServer
     from .certificates import CertificateAuthority as CertificateAuthority
+    from .dovecot import Dovecot as Dovecot
     from .gate import Gate as Gate
+    from .mail_system import MailSystem as MailSystem
+    from .postfix import Listener as Listener
+    from .postfix import Postfix as Postfix
     from .registrations import AuthorizationRules as AuthorizationRules
     from .registrations import RegisteredClient as RegisteredClient
     from .smtp_server import Delivered as Delivered
@@ -24,7 +28,11 @@ __all__ = [
     "AuthorizationServer",
     "CertificateAuthority",
     "Delivered",
+    "Dovecot",
     "Gate",
+    "Listener",
+    "MailSystem",
+    "Postfix",
     "RegisteredClient",
     "SmtpServer",
 ]
@@ -36,7 +44,11 @@ def __getattr__(name: str) -> object:
         "AuthorizationServer": "authorization_server",
         "CertificateAuthority": "certificates",
         "Delivered": "smtp_server",
+        "Dovecot": "dovecot",
         "Gate": "gate",
+        "Listener": "postfix",
+        "MailSystem": "mail_system",
+        "Postfix": "postfix",
         "RegisteredClient": "registrations",
         "SmtpServer": "smtp_server",
     }

@@ -17,8 +17,8 @@ class CertificateAuthority:
     """
     Issues certificates that whoever trusts `ca_file` accepts.
 
-    The authority's own certificate is written to *folder* (PEM); its key and the
-    keys it issues are not kept in files.
+    The authority's own certificate is written to *folder* (PEM); its key is not kept
+    in a file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,6 +47,19 @@ class CertificateAuthority:
         )
         certificate.configure_cert(context)
         return context
+
+    def write_certificate(
+        self, path: Path, *hostnames: str, not_after: datetime | None = None
+    ) -> None:
+        """
+        Write a new certificate as above, its key before it (PEM), for a daemon.
+
+        Nobody else may read the file.
+        """
+        names = hostnames or ("localhost", "127.0.0.1", "::1")
+        made = self._authority.issue_cert(*names, not_after=not_after)
+        path.touch(mode=0o600)
+        path.write_bytes(made.private_key_and_cert_chain_pem.bytes())
 
     def client_context(self) -> ssl.SSLContext:
         """A verifying client's side of TLS, which trusts this authority alone."""

@@ -7,6 +7,7 @@ a fixture is asked for.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from ..runtime import EmailProfiles
     from .authorization_server import AuthorizationServer
     from .certificates import CertificateAuthority
+    from .mail_system import MailSystem
     from .smtp_server import SmtpServer
+
+REQUIRED = "EMAIL_PROFILES_REQUIRE_SERVICES"
+"""Where it is 1 in the environment, what is not installed is a failure, no skip."""
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +78,30 @@ def authorization_server(
 
     with AuthorizationServer(certificate_authority) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mail_system(certificate_authority: CertificateAuthority) -> Iterator[MailSystem]:
+    """
+    Debian's Postfix and Dovecot, one pair for all tests of a worker.
+
+    Its tests share it: each had better have a user, a client and addresses of its
+    own. Skips where they are not installed; needs root.
+    """
+    from .daemons import ServiceMissing
+    from .mail_system import MailSystem
+
+    system = MailSystem(certificate_authority=certificate_authority)
+    try:
+        system.start()
+    except ServiceMissing as missing:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{missing}, and {REQUIRED} is 1")
+        pytest.skip(str(missing))
+    try:
+        yield system
+    finally:
+        system.stop()
 
 
 @pytest.fixture
