@@ -33,6 +33,7 @@ from .outbox.worker import Worker
 from .plugins import Plugins
 from .profiles import Kind
 from .provision import Provision
+from .renewal import Renewal
 from .resolution import Resolver
 from .sealing import Sealer
 from .secrets import Keyring
@@ -155,7 +156,7 @@ class Assembly:
 
     def _delivery(self, worker: Worker, record: Record) -> Delivery:
         resolver = self.resolver
-        return Delivery(
+        delivery = Delivery(
             database=self.database,
             clock=self.clock,
             worker=worker,
@@ -166,6 +167,8 @@ class Assembly:
             profile=resolver.profile,
             pace=self.settings.pace,
         )
+        self.keeper.changed = delivery.wake  # who waits for a token may go on
+        return delivery
 
     def _heart(self, worker: Worker, record: Record) -> Heart:
         recovery = Recovery(
@@ -175,6 +178,12 @@ class Assembly:
             profile=self.resolver.profile,
             announce=self.announcer.announce,
         )
+        renewal = Renewal(
+            database=self.database,
+            clock=self.clock,
+            profile=self.resolver.by_id,
+            authenticator=self.resolver.authenticator,
+        )
         return Heart(
             database=self.database,
             clock=self.clock,
@@ -183,6 +192,7 @@ class Assembly:
             recovery=recovery,
             pool=self.pool,
             announce=self.announcer.announce,
+            renew=renewal.look,
             retention_s=self.settings.retention_s,
         )
 

@@ -23,7 +23,7 @@ from .documents import (
     validate_profile,
 )
 from .documents.shapes import Schema
-from .store import documents
+from .store import documents, tokens
 from .store.database import Database
 from .store.documents import Stored
 from .submission import plugin_failed
@@ -61,6 +61,16 @@ class Resolver:
         with self.database.read() as connection:
             found = documents.by_name(connection, "email_profile", name)
         return self._profile(found) if found is not None else None
+
+    def by_id(self, id: str) -> Profile | None:
+        """A profile in the store, whatever its name is now; None if it can't be had."""
+        try:
+            with self.database.read() as connection:
+                found = documents.by_id(connection, id)
+            return None if found is None else self._profile(found)
+        except EmailProfilesError as error:
+            log.warning("profile %s can't be used: %s", id, error)
+            return None
 
     def profile(self, id: str, name: str) -> Profile | None:
         """
@@ -128,11 +138,16 @@ class Resolver:
             return provider.build(profile, self.services(profile))
 
     def stamp(self, profile: Profile) -> Hashable:
-        """Changes with the profile, and with each document that it refers to."""
+        """
+        Changes with the profile, with each document that it refers to, and when access
+        is granted anew.
+        """
         if not any(references(profile.auth, self.schemas()[profile.mode])):
             return profile.revision
         with self.database.read() as connection:
-            return profile.revision, documents.revisions_used(connection, profile.id)
+            used = documents.revisions_used(connection, profile.id)
+            grant = tokens.read(connection, profile.id).grant_generation
+        return profile.revision, used, grant
 
     def _profile(self, found: Stored) -> Profile:
         with self._guard:

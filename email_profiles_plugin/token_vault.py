@@ -14,6 +14,7 @@ from email_profiles_hookspecs import Timing, Token
 from email_profiles_hookspecs.errors import (
     EmailProfilesError,
     GrantRefused,
+    HttpError,
     NeedsGrant,
     SecretError,
     StoreUnavailable,
@@ -39,6 +40,9 @@ LEASE_S = FETCH_S + 15
 
 POLL_S = 0.25
 """Seconds between two looks at a row whose lease another process has."""
+
+AGAIN_S = 2.0
+"""Seconds after which a refresh whose answer may be lost is asked for again."""
 
 SAVES = 3
 """How often saving a new token is tried: it may be all that there is of a grant."""
@@ -135,6 +139,11 @@ class TokenVault:
             else:
                 self.pause(POLL_S)
 
+    def newer(self, after: int) -> Token | None:
+        """The stored token, if it is good and of a generation after *after*."""
+        row = self.row()
+        return self.opened(row) if self._enough(row, after) else None
+
     def now(self) -> float:
         return self.clock.now().timestamp()
 
@@ -162,13 +171,37 @@ class TokenVault:
         """A new token, saved before anybody uses it; ends the lease in any case."""
         previous = None if granted else self.opened(row)
         try:
-            token = fetch(previous, self.clock.monotonic() + FETCH_S)
+            token = self._ask(fetch, previous, lost=row.interrupted)
             if previous is not None and token.refresh_token is None:  # RFC 6749, 6
                 token = evolve(token, refresh_token=previous.refresh_token)
             return self._save(token, owner, timing, granted)
         except BaseException as error:
             self._fail(row, owner, error, previous)
             raise
+
+    def _ask(self, fetch: Fetch, previous: Token | None, *, lost: bool) -> Token:
+        """
+        What *fetch* brings; asked once more where the answer may have been *lost*.
+
+        With it a refresh token may be spent (RFC 9700, 4.14): servers take it again
+        for some seconds only, and a refusal afterwards can't be told from any other.
+        """
+        deadline = self.clock.monotonic() + FETCH_S
+        spends = previous is not None and previous.refresh_token is not None
+        try:
+            return fetch(previous, deadline)
+        except HttpError:
+            if not spends:
+                raise
+        except GrantRefused as error:
+            if spends and lost:
+                raise _answer_lost(error) from error
+            raise
+        self.pause(AGAIN_S)
+        try:
+            return fetch(previous, deadline)
+        except GrantRefused as error:
+            raise _answer_lost(error) from error
 
     def _save(self, token: Token, owner: str, timing: Timing, granted: bool) -> Token:
         now = self.now()
@@ -184,6 +217,7 @@ class TokenVault:
             has_refresh_token=token.refresh_token is not None,
             at=now,
             granted=granted,
+            rejected=REJECTED,
         )
         generation = self._keep(obtained, owner)
         if generation is None:
@@ -226,6 +260,16 @@ class TokenVault:
                     retry_at=retry_at,
                 )
             )
+
+
+def _answer_lost(error: GrantRefused) -> TokenError:
+    """What a refusal means after an answer that may have had the next refresh token."""
+    if token_rules.refused_state(error.error, refreshed=True) != "needs grant":
+        return error
+    return NeedsGrant(
+        f"{error.message} (answer lost: the refresh before this one was not answered)",
+        "grant access anew",
+    )
 
 
 def place(profile_id: str) -> str:

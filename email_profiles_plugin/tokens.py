@@ -32,7 +32,7 @@ from .oauth import grants
 from .secrets import Keyring
 from .store import tokens
 from .store.database import Database
-from .token_vault import FETCH_S, TokenVault, moment, place, told
+from .token_vault import FETCH_S, POLL_S, TokenVault, moment, place, told
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,21 @@ log = logging.getLogger(__name__)
 def sent_for(reply: HttpReply) -> tuple[str, ...]:
     """The secrets of the request that *reply* answers, which it may quote."""
     return reply.sent if isinstance(reply, Answer) else ()
+
+
+GRANT = "grant access anew"
+
+
+def _not_there(error: str) -> TokenTimeout:
+    last = f" (last: {error})" if error else ""
+    return TokenTimeout(
+        f"there is no valid access token, and none is waited for{last}",
+        "one is being asked for; send again, or raise access_token_timeout_s",
+    )
+
+
+def _nobody() -> None:
+    """Where nobody waits for a token but who asked."""
 
 
 def _in_thread(run: Callable[[], None]) -> None:
@@ -59,7 +74,8 @@ class TokenKeeper:
     """
     Everybody's tokens; thread-safe.
 
-    *spawn* runs a function in the background, *pause* waits some seconds.
+    *spawn* runs a function in the background, *pause* waits some seconds, *changed* is
+    called when there is a new token.
     """
 
     database: Database
@@ -68,6 +84,7 @@ class TokenKeeper:
     chance: SystemChance = field(factory=SystemChance)
     spawn: Callable[[Callable[[], None]], None] = _in_thread
     pause: Callable[[float], None] = time.sleep
+    changed: Callable[[], None] = _nobody
     _flights: dict[tuple[str, str], Flight] = field(factory=dict, init=False)
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
 
@@ -148,9 +165,10 @@ class ProfileTokens:
         """
         A valid token; one that is due, but good, is returned while another is fetched.
 
-        Waits up to access_token_timeout_s. Where that is 0 or less only a stored token
-        is returned; without one this fails at once (TokenTimeout), while one is
-        fetched for the next caller. Raises what *fetch* raises, and NeedsGrant.
+        Waits up to access_token_timeout_s, also for a person to grant access. Where
+        that is 0 or less only a stored token is returned; without one this fails at
+        once (TokenTimeout), while one is fetched for the next caller. Raises what
+        *fetch* raises, and NeedsGrant.
         """
         self.timing = timing
         row, now = self.vault.row(), self.vault.now()
@@ -159,17 +177,25 @@ class ProfileTokens:
             if state == "expiring" and now >= (row.retry_at or 0):
                 self._begin(fetch, row.generation)
             return held
-        if state == "needs grant":
-            raise NeedsGrant(row.error, "grant access anew")
-        future = self._begin(fetch, row.generation)
-        if timing.access_token_timeout_s <= 0:
-            last = f" (last: {row.error})" if row.error else ""
-            raise TokenTimeout(
-                f"there is no valid access token, and none is waited for{last}",
-                "one is being asked for; send again, or raise access_token_timeout_s",
-            )
-        limit = self.keeper.clock.monotonic() + timing.access_token_timeout_s
-        return self._awaited(future, min(deadline, limit))
+        limit = self.keeper.clock.monotonic() + max(timing.access_token_timeout_s, 0)
+        limit, refusal = min(deadline, limit), NeedsGrant(row.error, GRANT)
+        if state != "needs grant":
+            future = self._begin(fetch, row.generation)
+            if timing.access_token_timeout_s <= 0 and not future.done():
+                raise _not_there(row.error)
+            try:
+                return self._awaited(future, limit)
+            except NeedsGrant as error:
+                refusal = error
+        return self._granted(row.generation, limit, refusal)
+
+    def _granted(self, after: int, limit: float, refusal: NeedsGrant) -> Token:
+        """What a person grants meanwhile, here or in another process."""
+        while (left := limit - self.keeper.clock.monotonic()) > 0:
+            self.keeper.pause(min(POLL_S, left))
+            if (token := self.vault.newer(after)) is not None:
+                return token
+        raise refusal
 
     def renew(self, fetch: Fetch, deadline: float) -> Token:
         """Call *fetch* and keep what it brings, whatever is stored or under way."""
@@ -236,6 +262,7 @@ class ProfileTokens:
             else:
                 self.keeper.land(self.vault, flight)
                 flight.future.set_result(token)
+                self.keeper.changed()
 
         try:
             self.keeper.spawn(run)

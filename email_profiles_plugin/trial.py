@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from email_profiles_hookspecs import (
     Authenticator,
+    Manageable,
     Profile,
     Reply,
     SecretRef,
@@ -18,6 +19,7 @@ from email_profiles_hookspecs import (
 from email_profiles_hookspecs.errors import (
     EmailProfilesError,
     Invalid,
+    NeedsGrant,
     StoreUnavailable,
 )
 
@@ -128,6 +130,7 @@ class ProfileDocuments(Documents):
         pool = Pool()
         try:
             authenticator = self.build(profile)
+            _insist_on_a_grant(authenticator)
             submitter = Submitter(
                 pool, lambda _: authenticator, lambda _: None, self.debug
             )
@@ -144,6 +147,14 @@ class ProfileDocuments(Documents):
             transcript=tuple(session),
         )
         return _told(report, submission)
+
+
+def _insist_on_a_grant(authenticator: Authenticator) -> None:
+    """Who tests is told at once; mail that is queued waits for the grant."""
+    if isinstance(authenticator, Manageable):
+        status = authenticator.status()
+        if status.state == "needs grant":
+            raise NeedsGrant(status.error or "nobody has granted access", "grant it")
 
 
 def _secrets(profile: Profile) -> dict[str, object]:

@@ -41,8 +41,8 @@ FLOORS = {
         """,
     SERVICES: """
         announcement builtin client_trial kinds management outbox outbox.* profiles
-        providers providers.* provision resolution sealing submission token_vault tokens
-        trial
+        providers providers.* provision renewal resolution sealing submission
+        token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime

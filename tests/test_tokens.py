@@ -100,6 +100,7 @@ class Bench:
     def keeper(self, **options: Any) -> TokenKeeper:
         """As another process would have it; runs at once what is for the background."""
         options.setdefault("spawn", lambda run: run())
+        options.setdefault("pause", self.clock.forward)
         return TokenKeeper(self.database, self.keyring, self.clock, **options)
 
     def tokens(self, fingerprint: str = "f1", **options: Any) -> ProfileTokens:

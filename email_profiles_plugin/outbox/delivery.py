@@ -12,7 +12,11 @@ from contextlib import contextmanager
 from attrs import define, field, frozen
 
 from email_profiles_hookspecs import Credential, Profile
-from email_profiles_hookspecs.errors import EmailProfilesError, StoreUnavailable
+from email_profiles_hookspecs.errors import (
+    EmailProfilesError,
+    StoreUnavailable,
+    TokenTimeout,
+)
 from email_profiles_hookspecs.services import Clock
 
 from ..settlement import LANES, Settlement
@@ -21,11 +25,15 @@ from ..store.claims import Claimed
 from ..store.database import Database
 from ..store.queue import Due
 from ..submission import Submitter
+from ..token_rules import read_timing
 from .record import Record
 from .sending import Sending
 from .worker import Worker
 
 log = logging.getLogger(__name__)
+
+MOMENT_S = 2
+"""Seconds that a thread waits for a credential before it turns to others."""
 
 BULK = LANES.index("bulk")
 
@@ -64,6 +72,8 @@ class Delivery:
     _changed: threading.Condition = field(factory=threading.Condition, init=False)
     _busy: Counter[str] = field(factory=Counter, init=False)
     _skip: dict[str, float] = field(factory=dict, init=False)
+    _asked: dict[str, float] = field(factory=dict, init=False)
+    """Since when a profile waits for a token."""
     _threads: list[threading.Thread] = field(factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
     _work: int = field(default=0, init=False)
@@ -167,7 +177,7 @@ class Delivery:
             raise
         except (Exception, SystemExit):
             log.exception("profile %r: an unexpected error", due.profile_name)
-            self._rest(due)
+            self._rest(due.profile_id)
             return False
 
     def _usable(self, due: Due) -> Profile | None:
@@ -181,14 +191,14 @@ class Delivery:
             return profile
         if profile is None:
             log.warning("profile %r is not found; its mail waits", due.profile_name)
-        self._rest(due)
+        self._rest(due.profile_id)
         return None
 
-    def _rest(self, due: Due) -> None:
+    def _rest(self, profile_id: str) -> None:
         """Leave a profile alone for a few looks, or until something is changed."""
         with self._changed:
             until = self.clock.monotonic() + 5 * self.pace.look_s
-            self._skip[due.profile_id] = until
+            self._skip[profile_id] = until
 
     @contextmanager
     def _place(self, due: Due, profile: Profile) -> Iterator[int]:
@@ -209,11 +219,8 @@ class Delivery:
     def _serve(self, profile: Profile, below_lane: int) -> bool:
         lapses = self.worker.lapses
         owner = self.worker.enlist()
-        try:
-            credential = self.submitter.credential(profile)
-        except EmailProfilesError as error:
-            log.warning("profile %r is paused: %s", profile.name, error)
-            self.record.pause(profile, str(error), error.remedy)
+        credential = self._credential(profile)
+        if credential is None:
             return False
         until = self.clock.monotonic() + self.pace.turn_s
         sending = Sending(
@@ -232,6 +239,28 @@ class Delivery:
             reason = sending.pause.finding.verdict.reason
             log.warning("profile %r is paused: %s", profile.name, reason)
         return bool(sending.begun)
+
+    def _credential(self, profile: Profile) -> Credential | None:
+        """
+        What the profile signs in with; None, and it rests, where that can't be had.
+
+        A thread that others need waits a moment only. A token that takes longer is
+        waited for without it, as long as the profile's access_token_timeout_s says.
+        """
+        now = self.clock.monotonic()
+        since = self._asked.setdefault(profile.id, now)
+        try:
+            credential = self.submitter.credential(profile, now + MOMENT_S)
+        except EmailProfilesError as error:
+            patience = read_timing(profile.auth).access_token_timeout_s
+            if isinstance(error, TokenTimeout) and now - since < patience - MOMENT_S:
+                self._rest(profile.id)
+                return None
+            log.warning("profile %r is paused: %s", profile.name, error)
+            self.record.pause(profile, str(error), error.remedy)
+            credential = None
+        self._asked.pop(profile.id, None)
+        return credential
 
     def _resting(self) -> tuple[str, ...]:
         """The profiles that are left alone for a while."""

@@ -30,8 +30,8 @@ class Heart:
     One thread that beats four times a lease.
 
     At each beat it buries dead workers, expires what was not sent in time, announces
-    what was settled and not announced, and, once an hour, forgets what is older than
-    *retention_s*.
+    what was settled and not announced, has tokens renewed that are due and, once an
+    hour, forgets what is older than *retention_s*.
     """
 
     database: Database
@@ -41,6 +41,7 @@ class Heart:
     recovery: Recovery
     pool: Pool
     announce: Callable[[Sequence[str]], None]
+    renew: Callable[[], None]
     retention_s: float
     _stop: threading.Event = field(factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -81,6 +82,7 @@ class Heart:
             untold = settling.unannounced(connection, before=before)
         self.announce(untold)
         self.pool.sweep()
+        self.renew()
         self._sweep()
 
     def _run(self) -> None:

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from ..token_rules import Held, Kept, usable
+from . import health
 from .tables import token
 
 
@@ -37,6 +38,8 @@ class TokenRow:
     lease_until: float | None = None
     retry_at: float | None = None
     updated_at: float = 0
+    interrupted: bool = False
+    """Whoever asked for the next token has never said what came of it."""
 
     @property
     def held(self) -> Held:
@@ -68,7 +71,11 @@ class TokenRow:
 
 @frozen(kw_only=True)
 class Obtained:
-    """A token to be saved; *granted*: by a person, so that a new grant begins."""
+    """
+    A token to be saved; *granted*: by a person, so that a new grant begins.
+
+    A pause of the profile ends with it, unless the mail server *rejected* the last.
+    """
 
     sealed: str = field(repr=False)
     expires_at: float | None
@@ -77,6 +84,7 @@ class Obtained:
     has_refresh_token: bool
     at: float
     granted: bool = False
+    rejected: str = ""
 
 
 def read(connection: Connection, profile_id: str, *, lock: bool = False) -> TokenRow:
@@ -110,11 +118,13 @@ def take(
     enough = after is not None and row.generation > after and usable(row.held, now)
     if enough or (stored.lease_owner and (stored.lease_until or 0) > now):
         return row, False
+    following = row.generation + 1
     row = evolve(
         row,
         lease_owner=owner,
         lease_until=until,
-        refresh_started=row.generation + 1,
+        refresh_started=following,
+        interrupted=bool(stored.lease_owner) and stored.refresh_started == following,
     )
     values = _values(row)
     changed = connection.execute(
@@ -135,6 +145,8 @@ def save(
     row = read(connection, profile_id, lock=True)
     if row.lease_owner != owner:
         return None
+    if obtained.granted or row.error != obtained.rejected:
+        health.resume(connection, profile_id)
     generation = row.generation + 1
     # A session outlives its token, but not the grant behind it.
     new = obtained.granted or row.sealed is None
@@ -205,6 +217,13 @@ def drop(connection: Connection, profile_id: str) -> None:
     values = {**_values(row), "lease_owner": None, "lease_until": None}
     del values["profile_id"]
     _put(connection, profile_id, **values)
+
+
+def held(connection: Connection) -> list[TokenRow]:
+    """All rows that hold a token which expires."""
+    wanted = select(token).where(token.c.sealed.is_not(None))
+    rows = connection.execute(wanted.where(token.c.expires_at.is_not(None)))
+    return [TokenRow(**row._mapping) for row in rows]
 
 
 def forget(connection: Connection, profile_id: str) -> None:

@@ -1,0 +1,333 @@
+"""A token's life beyond one fetch: lost answers, new grants, renewal, who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from email_profiles_hookspecs import SendRequest, Timing, Token
+from email_profiles_hookspecs.errors import (
+    GrantRefused,
+    HttpError,
+    NeedsGrant,
+    TokenError,
+)
+from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.clock import SystemClock
+from email_profiles_plugin.outbox.delivery import Pace
+from email_profiles_plugin.secrets import Keyring
+from email_profiles_plugin.store import health
+from email_profiles_plugin.store import tokens as statements
+from email_profiles_plugin.store.database import Database
+from email_profiles_plugin.token_vault import AGAIN_S, LEASE_S, REJECTED
+from email_profiles_plugin.tokens import ProfileTokens, TokenKeeper
+
+SOON = 1e9
+REFUSED = GrantRefused(
+    "the authorization server refused: invalid_grant", "invalid_grant"
+)
+BUSY = HttpError("the authorization server answered 503")
+
+
+@define
+class FakeClock:
+    """Stands still until it is told to go on."""
+
+    seconds: float = 0
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def forward(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@define
+class Bench:
+    """A store, a clock, and a server whose next answers are `answers`."""
+
+    database: Database
+    keyring: Keyring
+    clock: FakeClock
+    answers: list[Exception | Token] = field(factory=list)
+    asked: list[str | None] = field(factory=list)
+
+    def tokens(self, pause: Callable[[float], None] | None = None) -> ProfileTokens:
+        keeper = TokenKeeper(
+            self.database,
+            self.keyring,
+            self.clock,
+            spawn=lambda run: run(),
+            pause=pause or self.clock.forward,
+        )
+        return keeper.of("p1", "f1")
+
+    def fetch(self, previous: Token | None, deadline: float) -> Token:
+        self.asked.append(previous.refresh_token if previous else None)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def token(self, name: str, refresh: str | None = None) -> Token:
+        return Token(
+            access_token=name,
+            refresh_token=refresh,
+            expires_at=self.clock.now() + timedelta(seconds=60),
+        )
+
+    def granted(self) -> ProfileTokens:
+        """Access was granted, and the access token has expired since."""
+        self.answers = [self.token("a1", "r1")]
+        tokens = self.tokens()
+        tokens.grant(self.fetch, SOON)
+        self.clock.forward(61)
+        self.asked.clear()
+        return tokens
+
+    def row(self) -> statements.TokenRow:
+        with self.database.read() as connection:
+            return statements.read(connection, "p1")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    database = Database.open(f"sqlite:///{tmp_path / 'store.db'}")
+    yield Bench(database, Keyring(tmp_path / "key"), FakeClock())
+    database.close()
+
+
+def test_a_lost_answer_is_asked_for_once_more(bench: Bench) -> None:
+    """Within seconds, with the same refresh token, under the same lease."""
+    tokens = bench.granted()
+    bench.answers = [BUSY, bench.token("a2", "r2")]
+    before = bench.clock.seconds
+    token = tokens.current(bench.fetch, SOON, Timing())
+
+    assert ("a2", ["r1", "r1"]) == (token.access_token, bench.asked)
+    assert AGAIN_S == bench.clock.seconds - before
+
+
+def test_a_server_that_is_down_costs_no_grant(bench: Bench) -> None:
+    """The refresh token is kept, and tried again later."""
+    tokens = bench.granted()
+    bench.answers = [BUSY, BUSY, bench.token("a2", "r2")]
+    with pytest.raises(HttpError):
+        tokens.current(bench.fetch, SOON, Timing())
+    assert ("error", True) == (bench.row().state, bench.row().has_refresh_token)
+
+    assert "a2" == tokens.current(bench.fetch, SOON, Timing()).access_token
+    assert ["r1", "r1", "r1"] == bench.asked
+
+
+def test_a_refusal_after_a_lost_answer_says_so(bench: Bench) -> None:
+    """The refresh token was spent, and the next one went with the answer."""
+    tokens = bench.granted()
+    bench.answers = [BUSY, REFUSED]
+    with pytest.raises(NeedsGrant, match="answer lost"):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert "needs grant" == bench.row().state
+    assert "answer lost" in tokens.status().error
+
+
+def test_a_refusal_after_a_dead_holder_says_so(bench: Bench) -> None:
+    """A process was killed between the server's rotation and the commit."""
+    bench.granted()
+
+    _, mine = bench.tokens().vault._take("dead", None)
+    assert mine
+    bench.clock.forward(LEASE_S + 1)
+    bench.answers = [REFUSED]
+    with pytest.raises(NeedsGrant, match="answer lost"):
+        bench.tokens().current(bench.fetch, 0, Timing())
+    assert ["r1"] == bench.asked
+
+
+def test_a_plain_refusal_does_not_say_so(bench: Bench) -> None:
+    """Somebody took the access away; the server answered."""
+    tokens = bench.granted()
+    bench.answers = [REFUSED]
+    with pytest.raises(TokenError):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert "needs grant" == bench.row().state
+    assert "answer lost" not in bench.row().error
+
+
+def test_client_credentials_can_not_be_spent(bench: Bench) -> None:
+    """So there is nothing to ask for twice."""
+    bench.answers = [BUSY]
+    with pytest.raises(HttpError):
+        bench.tokens().current(bench.fetch, SOON, Timing())
+
+    assert [None] == bench.asked
+
+
+def test_a_sender_waits_for_a_grant(bench: Bench) -> None:
+    """Somebody may be granting right now, in another process."""
+    bench.answers = [NeedsGrant("nobody has granted access")]
+    pauses = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal pauses
+        bench.clock.forward(seconds)
+        pauses += 1
+        if pauses == 4:
+            bench.answers = [bench.token("a1", "r1")]
+            bench.tokens().grant(bench.fetch, SOON)
+
+    token = bench.tokens(pause).current(bench.fetch, SOON, Timing())
+
+    assert ("a1", 4) == (token.access_token, pauses)
+
+
+@pytest.mark.parametrize(("timeout", "waited"), [(7, 7), (0, 0), (-1, 0)])
+def test_the_wait_for_a_grant_ends(bench: Bench, timeout: int, waited: int) -> None:
+    """After access_token_timeout_s; at once where that is 0 or less."""
+    bench.answers = [NeedsGrant("nobody has granted access")]
+    timing = Timing(access_token_timeout_s=timeout)
+    with pytest.raises(TokenError, match="nobody has granted access"):
+        bench.tokens().current(bench.fetch, SOON, timing)
+
+    assert waited == bench.clock.seconds
+
+
+def test_a_new_grant_is_a_new_grant(bench: Bench) -> None:
+    """Nothing of the old one is kept; sessions that it opened are of no more use."""
+    tokens = bench.granted()
+    before = bench.row().grant_generation
+    bench.answers = [bench.token("a2", "r2")]
+    tokens.current(bench.fetch, SOON, Timing())
+    assert before == bench.row().grant_generation
+
+    bench.answers = [bench.token("a3")]
+    tokens.grant(bench.fetch, SOON)
+    assert [None] == bench.asked[-1:]
+    assert bench.row().generation == bench.row().grant_generation
+    assert not bench.row().has_refresh_token
+
+
+@pytest.mark.parametrize(("error", "rests"), [("no answer", False), (REJECTED, True)])
+def test_a_token_ends_the_pause(bench: Bench, error: str, rests: bool) -> None:
+    """Waiting mail goes on at once; unless it was the mail server that said no."""
+    tokens = bench.granted()
+    now = bench.clock.now().timestamp()
+
+    def fails(connection: Any) -> None:
+        health.failed(connection, "p1", revision=1, reason="x", remedy="", now=now)
+        statements._put(connection, "p1", state="error", error=error)
+
+    bench.database.write(fails)
+    bench.answers = [bench.token("a2", "r2")]
+    tokens.current(bench.fetch, SOON, Timing())
+
+    with bench.database.read() as connection:
+        assert rests == (health.read(connection, "p1").failures > 0)
+
+
+# With the whole house
+
+
+class Ahead(SystemClock):
+    """The time of day, moved by a test."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "shift", [timedelta()])
+
+    def now(self) -> datetime:
+        shift: timedelta = self.shift[0]  # type: ignore[attr-defined]
+        return datetime.now(UTC) + shift
+
+
+def apply_oauth2(
+    profiles: EmailProfiles, smtp: Any, server: Any, document: Any
+) -> None:
+    client = {
+        "name": "login",
+        "client_id": server.client.client_id,
+        "client_secret": server.client.client_secret,
+        "token_endpoint": server.token_endpoint,
+        "ca_file": str(server.ca_file),
+    }
+    profiles.clients.apply(client, actor="test")
+    auth = {"mode": "oauth2", "username": "gateway@plant.example", "client": "login"}
+    profiles.profiles.apply(document(smtp, auth=auth), actor="test")
+
+
+def request(profile: str = "plant") -> SendRequest:
+    return SendRequest(
+        profile=profile,
+        from_address="gateway@plant.example",
+        to=["operator@plant.example"],
+        text="Level is 92 %.",
+    )
+
+
+def token_requests(server: Any) -> int:
+    return sum(one.path == "/token" for one in server.requests)
+
+
+def test_an_idle_gateway_renews_its_token(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    authorization_server: Any,
+    profile_document: Any,
+) -> None:
+    """Ahead of the expiry, with nobody sending; once."""
+    clock = Ahead()
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False, clock=clock)
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    profiles.tokens.refresh("plant")
+    heart = profiles.outbox.heart
+
+    heart.beat()
+    assert 1 == token_requests(authorization_server)
+    clock.shift[0] = timedelta(seconds=3600 - 200)  # type: ignore[attr-defined]
+    assert "expiring" == profiles.tokens.status("plant").state
+    heart.beat()
+    profiles._keeper.close()
+    heart.beat()
+    profiles._keeper.close()
+    assert ("valid", 2) == (
+        profiles.tokens.status("plant").state,
+        token_requests(authorization_server),
+    )
+
+
+def test_a_slow_token_keeps_nobody_else_waiting(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    smtp_server: Any,
+    authorization_server: Any,
+    profile_document: Any,
+) -> None:
+    """One thread, two profiles: it turns to the other, and comes back."""
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False, pace=Pace(threads=1, look_s=0.05))
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    profiles.profiles.apply(profile_document(smtp_server, "other"), actor="test")
+    slow = profiles.send(request())
+    other = profiles.send(request("other"))
+    authorization_server.hold.close()
+    profiles.start()
+
+    outcome = profiles.outcome(other.id, wait=20)
+    assert outcome is not None
+    assert "accepted" == outcome.state
+    assert profiles.outcome(slow.id) is None
+    assert 0 == profiles.health("plant").failures
+    authorization_server.hold.open()
+    outcome = profiles.outcome(slow.id, wait=20)
+    assert outcome is not None
+    assert "accepted" == outcome.state
+    assert 1 == token_requests(authorization_server)
