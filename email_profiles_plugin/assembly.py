@@ -18,6 +18,7 @@ from email_profiles_hookspecs.services import Clock
 from . import plugins as plugin_loader
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
+from .client_trial import ClientDocuments
 from .clock import SystemChance
 from .http import HttpClient
 from .kinds import client_kind, profile_kind
@@ -30,7 +31,7 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Documents, Kind
+from .profiles import Kind
 from .provision import Provision
 from .resolution import Resolver
 from .sealing import Sealer
@@ -73,7 +74,7 @@ class Assembly:
     intake: Intake = field(init=False)
     outbox: Outbox = field(init=False)
     profiles: ProfileDocuments = field(init=False)
-    clients: Documents = field(init=False)
+    clients: ClientDocuments = field(init=False)
     tokens: TokenManagement = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -207,7 +208,7 @@ class Assembly:
                 "schema_of": lambda stored: kinds[stored.kind].schema(stored.body),
             }
 
-        self.clients = Documents(**common(client))
+        self.clients = ClientDocuments(**common(client), services=provision.services)
         self.profiles = ProfileDocuments(
             **common(profile),
             build=self.resolver.build,

@@ -195,7 +195,7 @@ def text_body(text: str) -> tuple[str, bytes]:
     """
     data = _canonical(text.encode())
     escapes = len(data.translate(None, _TEXT_BYTES))
-    if not escapes and not _is_risky(data) and _lines_fit(data):
+    if not escapes and not _is_risky(data) and lines_fit(data):
         return "7bit", data
     base64_size = (len(data) + 2) // 3 * 4
     base64_size += (base64_size + 75) // 76 * 2
@@ -218,7 +218,7 @@ def _is_risky(data: bytes) -> bool:
     return data.startswith(_RISKY_STARTS) or bool(_RISKY_WITHIN.search(data))
 
 
-def _lines_fit(data: bytes) -> bool:
+def lines_fit(data: bytes) -> bool:
     """Whether no line is too long: looks at one line end in each thousand octets."""
     start = 0
     while len(data) - start > LINE_MAX:

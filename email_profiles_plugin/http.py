@@ -11,7 +11,7 @@ import base64
 import os
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from json import dumps
@@ -25,9 +25,7 @@ from email_profiles_hookspecs.errors import HttpError
 from email_profiles_hookspecs.services import Clock
 
 from . import masking
-
-CONNECT_S = 10.0
-"""Seconds that connecting, and the TLS handshake, may each take at most."""
+from .http_failures import CONNECT_S, Target, explain, timed_out
 
 BODY_LIMIT = 1 << 20
 """Octets of an answer; a token endpoint's has a few thousand."""
@@ -41,17 +39,6 @@ class Answer(HttpReply):
     """A reply that remembers the secrets that were *sent*, to mask what quotes it."""
 
     sent: tuple[str, ...] = field(default=(), repr=False)
-
-
-@frozen(kw_only=True)
-class Target:
-    """Where a request goes, in words that hold neither path nor query."""
-
-    scheme: str
-    host: str
-    place: str
-    ca_file: str | None = None
-    connect_s: float = CONNECT_S
 
 
 @frozen
@@ -123,9 +110,9 @@ class HttpClient:
             answer = self._exchange(target, request, sent, watch, remaining)
             if not watch.over:
                 return answer
-            trouble, cause = _timed_out(target), None
+            trouble, cause = timed_out(target), None
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            trouble, cause = _explain(error, target, watch)
+            trouble, cause = explain(error, target, over=watch.over)
         finally:
             timer.cancel()
         # Out here, or the library's error, with the whole request, is its context.
@@ -290,61 +277,3 @@ def _trusted(ca_file: str | None) -> str:
 def _basic(name: str, secret: str) -> str:
     pair = f"{quote_plus(name)}:{quote_plus(secret)}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _timed_out(target: Target) -> HttpError:
-    return HttpError(
-        f"{target.place} timed out", "look at the server, and at the way there"
-    )
-
-
-def _explain(
-    error: BaseException, target: Target, watch: Watch
-) -> tuple[HttpError, BaseException | None]:
-    """A failure in words, and the system's own exception, where that is known."""
-    from urllib3.exceptions import NameResolutionError
-
-    chain = list(_chain(error))
-    for one in chain:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return _distrusted(one, target), one
-        if isinstance(one, NameResolutionError):
-            message = f"the name {target.host} does not resolve"
-            return HttpError(message, "look at its spelling, and at the resolver"), None
-    if watch.over or any("Timeout" in type(one).__name__ for one in chain):
-        return _timed_out(target), None
-    for one in chain:
-        if isinstance(one, ssl.SSLError) and one.library == "X509":
-            message = f"the CA file {target.ca_file} holds no certificates"
-            return HttpError(message, "correct the client's CA file"), None
-        if isinstance(one, ssl.SSLError) and one.reason:
-            message = f"no TLS connection to {target.place}: {one.reason}"
-            return HttpError(message), one
-        if isinstance(one, OSError) and one.strerror:
-            message = f"no connection to {target.place}: {one.strerror}"
-            return HttpError(message, "look at the address, and at the server"), one
-    if isinstance(error, ValueError):
-        what = type(error).__name__
-        return HttpError(f"no valid request for {target.place} ({what})"), None
-    return HttpError(f"{target.place} ended the connection without an answer"), None
-
-
-def _distrusted(error: ssl.SSLCertVerificationError, target: Target) -> HttpError:
-    return HttpError(
-        f"the certificate of {target.place} is not to be trusted: "
-        f"{error.verify_message}",
-        "name its authority's certificate in the client's CA file",
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """*error* and what it wraps, in each of the ways that the libraries wrap."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [getattr(one, "reason", None), *one.args[:2]]
-            waiting += [one.__cause__, one.__context__]

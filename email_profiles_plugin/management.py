@@ -50,9 +50,11 @@ class TokenManagement:
     def _offering(self, name: str, action: TokenAction) -> tuple[Profile, Manageable]:
         profile, found = self._manageable(name)
         with contained(profile):
-            offered = found.status().actions
-        if action not in offered:
-            able = ", ".join(offered) or "nothing"
+            status = found.status()
+        if action not in status.actions:
+            able = ", ".join(status.actions) or "nothing"
+            if status.error and not status.actions:
+                able += f" ({status.error})"
             raise Conflict(
                 f"the token of {name!r} can't be {_PAST[action]} now; it offers {able}"
             )

@@ -27,6 +27,9 @@ HARMLESS = frozenset(
 )
 """Header and form fields whose values are no secrets, and may be quoted."""
 
+LONGEST = 20_000
+"""Characters of a text that are looked at; of which the first words are shown."""
+
 _TOKENLIKE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.?")
 
@@ -64,15 +67,31 @@ def spellings(
 
 def mask(text: str, sent: Iterable[str]) -> str:
     """*text* without what was *sent*, and without whatever looks like a token."""
-    for secret in sorted(set(sent), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _TOKENLIKE.sub(_hide, text)
+    return _TOKENLIKE.sub(_hide, _without(text, sent))
 
 
 def quote(text: str, sent: Iterable[str], limit: int = 200) -> str:
     """The first words of *text*: masked, on one line, printable."""
-    masked = mask(text[:20_000], sent)
-    shown = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
+    return _words(mask(text[:LONGEST], sent), limit)
+
+
+def show(text: str, secrets: Iterable[str], limit: int = 200) -> str:
+    """
+    The first words of *text* without these *secrets*, on one line, printable.
+
+    For what is meant to be read, and may look like a token: a subject, a scope.
+    """
+    return _words(_without(text[:LONGEST], secrets), limit)
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _words(text: str, limit: int) -> str:
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return shown if len(shown) <= limit else f"{shown[:limit]}..."
 
 

@@ -68,6 +68,7 @@ class Provision:
                 profile.id,
                 self.fingerprint(profile),
                 token_rules.read_timing(profile.auth),
+                profile.name,
             ),
             logger=logging.getLogger(f"email_profiles_plugin.mode.{profile.mode}"),
         )

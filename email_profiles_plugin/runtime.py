@@ -22,12 +22,12 @@ from email_profiles_hookspecs.services import Clock
 from . import plugins as plugin_loader
 from .assembly import Assembly, Settings
 from .builtin import BuiltIn
+from .client_trial import ClientDocuments
 from .clock import SystemChance, SystemClock
 from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
 from .plugins import Plugins
-from .profiles import Documents
 from .secrets import Keyring
 from .smtp.pool import Pool
 from .store import audit, documents, health
@@ -52,7 +52,7 @@ class EmailProfiles:
 
     home: Path
     profiles: ProfileDocuments
-    clients: Documents
+    clients: ClientDocuments
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins

@@ -21,13 +21,14 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_hookspecs.sasl import Sasl
 
 from .smtp import tls
-from .smtp.dialogue import Extensions, Tell, authenticate, greet
+from .smtp.dialogue import Extensions, Tell, authenticate, greet, unheard
 from .smtp.flight import Flight, Manner, NoChunking, OutOfStep, Withdrawn
 from .smtp.mail import Advance, Submission
 from .smtp.pool import Connection, Pool
 from .smtp.source import Source
 from .smtp.transaction import END_OF_DATA
 from .smtp.wire import Wire
+from .token_rules import read_timing
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class Submitter:
         self, profile: Profile, deadline: float = float("inf")
     ) -> Credential:
         """What the profile's provider acquires; raises its contract errors."""
-        until = min(deadline, monotonic() + ATTEMPT_S)
+        patience = read_timing(profile.auth).access_token_timeout_s
+        until = min(deadline, monotonic() + max(ATTEMPT_S, patience))
         authenticator = self.authenticator(profile)
         try:
             return authenticator.acquire(until)
@@ -95,7 +97,9 @@ class Submitter:
             self._session(profile, credential, source, first)
 
     def _take_up(self, profile: Profile, one: Submission) -> None:
-        one.tell = self._telling(profile, bounded(one.tell))
+        if one.tell is not unheard:
+            one.tell = bounded(one.tell)
+        one.tell = self._telling(profile, one.tell)
 
     def _session(
         self,
@@ -122,28 +126,31 @@ class Submitter:
                 self._fly(connection, flight)
         except EmailProfilesError as caught:
             error = caught
-        except Withdrawn:
+        except (Withdrawn, OutOfStep):
             pass
-        except (OutOfStep, NoChunking) as limit:
-            self._degrade(profile, key, source, chunking_only=type(limit) is NoChunking)
+        except NoChunking:
+            self._degrade(profile, key, source, "no chunking")
         except (Exception, SystemExit) as caught:
             log.exception("an unexpected error in a session of %r", profile.name)
             error = SubmissionError("unexpected", type(caught).__name__)
-        if flight is None and error is not None:
-            source.fail(error)
-        else:
-            closing = flight is not None and flight.closing
-            source.land(error, kept=kept, closing=closing)
+        if flight is None:
+            source.fail(error or SubmissionError("connect", "no session began"))
+            return
+        if flight.lost:
+            self._degrade(profile, key, source, "one by one")
+        source.land(error, kept=kept, closing=flight.closing)
 
     def open(
         self, profile: Profile, credential: Credential, tell: Tell, deadline: float
     ) -> Connection:
         """A new connection: connected, secured, greeted, authenticated."""
-        wire = Wire(profile.smtp, tls.context(profile.smtp), tell, deadline)
+        upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
+        secured = upgrade or profile.smtp.use_ssl
+        context = tls.context(profile.smtp) if secured else None
+        wire = Wire(profile.smtp, context, tell, deadline)
         try:
             wire.connect()
             helo = profile.smtp.helo_name or wire.address_literal
-            upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
             extensions = wire.play(greet(helo, starttls=upgrade))
             mechanism = ""
             if credential.offers:
@@ -221,10 +228,9 @@ class Submitter:
             connection.reusable = not flight.closing
 
     def _degrade(
-        self, profile: Profile, key: Hashable, source: Source, *, chunking_only: bool
+        self, profile: Profile, key: Hashable, source: Source, limit: Limit
     ) -> None:
         """From now on the profile's server is spoken to in a simpler way."""
-        limit: Limit = "no chunking" if chunking_only else "one by one"
         log.warning("profile %r: its server needs it %s", profile.name, limit)
         self._limits[profile.id] = key, limit
         for one in source.aloft:

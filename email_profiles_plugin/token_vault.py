@@ -57,6 +57,7 @@ class TokenVault:
     pause: Callable[[float], None]
     profile_id: str
     fingerprint: str
+    name: str
 
     def row(self) -> TokenRow:
         """What is stored."""
@@ -71,7 +72,7 @@ class TokenVault:
         try:
             text = self.keyring.open(place(self.profile_id), row.sealed)
         except SecretError as error:
-            log.warning("the token of profile %s: %s", self.profile_id, error)
+            log.warning("the token of profile %r: %s", self.name, error)
             return None
         content = json.loads(text)
         return Token(

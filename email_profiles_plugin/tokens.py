@@ -37,6 +37,11 @@ from .token_vault import FETCH_S, TokenVault, moment, place, told
 log = logging.getLogger(__name__)
 
 
+def sent_for(reply: HttpReply) -> tuple[str, ...]:
+    """The secrets of the request that *reply* answers, which it may quote."""
+    return reply.sent if isinstance(reply, Answer) else ()
+
+
 def _in_thread(run: Callable[[], None]) -> None:
     threading.Thread(target=run, name="access token", daemon=True).start()
 
@@ -67,10 +72,14 @@ class TokenKeeper:
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
 
     def of(
-        self, profile_id: str, fingerprint: str, timing: Timing | None = None
+        self,
+        profile_id: str,
+        fingerprint: str,
+        timing: Timing | None = None,
+        name: str = "",
     ) -> ProfileTokens:
         """
-        One profile's tokens, as its provider has them.
+        One profile's tokens, as its provider has them; *name* is for the log.
 
         A token with another *fingerprint* (`token_rules.fingerprint`) is none. What
         `current` is given later replaces *timing*.
@@ -83,6 +92,7 @@ class TokenKeeper:
             pause=self.pause,
             profile_id=profile_id,
             fingerprint=fingerprint,
+            name=name or profile_id,
         )
         return ProfileTokens(self, vault, timing or Timing())
 
@@ -190,8 +200,7 @@ class ProfileTokens:
 
     def parse(self, reply: HttpReply) -> Token:
         """`oauth.grants.parse`; expires_at None: the server did not say."""
-        sent = reply.sent if isinstance(reply, Answer) else ()
-        return grants.parse(reply, self.keeper.clock.now(), sent)
+        return grants.parse(reply, self.keeper.clock.now(), sent_for(reply))
 
     def _begin(self, fetch: Fetch, after: int) -> Future[Token]:
         """What brings a generation after *after*: what is under way, or a new one."""
@@ -207,8 +216,10 @@ class ProfileTokens:
             try:
                 token = self.vault.obtain(fetch, flight.after, timing, insist=insist)
             except BaseException as error:
-                profile_id = self.vault.profile_id
-                log.warning("no new token for profile %s: %s", profile_id, told(error))
+                # Who insists is told, or took the token away; nobody else may be.
+                level = logging.DEBUG if insist else logging.WARNING
+                name = self.vault.name
+                log.log(level, "no new token for profile %r: %s", name, told(error))
                 self.keeper.land(self.vault, flight)
                 flight.future.set_exception(error)
             else:

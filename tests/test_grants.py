@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from email_profiles_hookspecs import HttpReply, Token
 from email_profiles_hookspecs.errors import GrantRefused, HttpError
 from email_profiles_plugin import masking
-from email_profiles_plugin.oauth.grants import LONGEST_S, parse
+from email_profiles_plugin.oauth.grants import LONGEST_S, Granted, describe, parse
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CANARY = "short&s3cret"
@@ -248,3 +248,59 @@ def test_harmless_fields_may_be_quoted() -> None:
 
     assert {"abcdef", "Bearer abcdef", "canary"} <= set(sent)
     assert "client_credentials" not in sent
+
+
+def described(body: dict[str, Any], sent: tuple[str, ...] = ()) -> Granted:
+    """What may be shown of an answer that grants."""
+    answer = reply(body)
+    return describe(answer, parse(answer, NOW), sent)
+
+
+def test_description() -> None:
+    """Type, expiry, scopes, and whether there is a refresh token; no token."""
+    body = {
+        "access_token": CANARY,
+        "refresh_token": f"{CANARY}-2",
+        "token_type": "Bearer",
+        "expires_in": "3600",
+        "scope": "a b",
+    }
+
+    expected = Granted(
+        token_type="Bearer",
+        expires_in=3600,
+        expires_at=NOW + timedelta(hours=1),
+        scopes=("a", "b"),
+        has_refresh_token=True,
+    )
+    assert expected == described(body)
+    assert CANARY not in repr(described(body))
+
+
+@pytest.mark.parametrize("kind", [None, 7, [], {}])
+def test_description_of_little(kind: object) -> None:
+    """What the server does not say, or says wrongly, is left out."""
+    assert Granted() == described({"access_token": "abcd", "token_type": kind})
+
+
+def test_description_masks_what_is_repeated() -> None:
+    """A token, or what was sent, is masked wherever the server repeats it."""
+    body = {
+        "access_token": "first-token",
+        "refresh_token": "second-token",
+        "token_type": "is first-token",
+        "scope": "a/second-token b/s3cret",
+    }
+
+    found = described(body, sent=("s3cret",))
+
+    assert ("is ***", ("a/***", "b/***")) == (found.token_type, found.scopes)
+
+
+def test_description_is_bounded() -> None:
+    """Of a great many scopes the first are shown, and of a long type its begin."""
+    found = described(
+        {"access_token": "abcd", "scope": "s " * 900, "token_type": "t" * 900}
+    )
+
+    assert (50, 43) == (len(found.scopes), len(found.token_type))

@@ -37,11 +37,12 @@ FLOORS = {
         smtp.source smtp.tally smtp.transaction token_rules verdict
         """,
     IO: """
-        clock http secrets smtp.pool smtp.tls smtp.wire store store.*
+        clock http http_failures secrets smtp.pool smtp.tls smtp.wire store store.*
         """,
     SERVICES: """
-        announcement builtin kinds management outbox outbox.* profiles providers
-        providers.* provision resolution sealing submission token_vault tokens trial
+        announcement builtin client_trial kinds management outbox outbox.* profiles
+        providers providers.* provision resolution sealing submission token_vault tokens
+        trial
         """,
     COMPOSITION: """
         assembly plugins runtime

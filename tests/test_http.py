@@ -22,7 +22,8 @@ from attrs import define, field
 from email_profiles_hookspecs import HttpReply
 from email_profiles_hookspecs.errors import HttpError
 from email_profiles_plugin.clock import SystemClock
-from email_profiles_plugin.http import Answer, HttpClient, Target, Watch
+from email_profiles_plugin.http import Answer, HttpClient, Watch
+from email_profiles_plugin.http_failures import Target
 from email_profiles_plugin.testing import CertificateAuthority
 from email_profiles_plugin.testing.https import Answer as Said
 from email_profiles_plugin.testing.https import HttpsListener
@@ -214,6 +215,7 @@ def test_certificate_for_another_host(
         error = trouble(server.url, ca_file=server.ca_file)
 
     assert "127.0.0.1" in error.message
+    assert "use the name that is in the certificate" == error.remedy
     assert [] == server.asked
 
 
@@ -227,6 +229,7 @@ def test_expired_certificate(certificate_authority: CertificateAuthority) -> Non
         error = trouble(server.url, ca_file=server.ca_file)
 
     assert "expired" in error.message
+    assert "renewed" in error.remedy
 
 
 def test_nobody_listens() -> None:
@@ -418,6 +421,7 @@ def test_no_tls_at_all() -> None:
         thread.join()
 
     assert "no TLS connection" in error.message
+    assert "that port speaks no TLS: look at the address" == error.remedy
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

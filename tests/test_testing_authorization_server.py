@@ -529,6 +529,47 @@ def test_introspection(browser: Browser, now: dict[str, float]) -> None:
     assert 401 == browser.post(server.introspection_endpoint, token=token).status_code
 
 
+def test_introspection_for_a_mail_server(browser: Browser) -> None:
+    """
+    Any client may ask about another's token (RFC 7662): it stands for the user that
+    was registered with the client, and says its scope and how long it is good.
+    """
+    server = browser.server
+    sender = server.register("sender", "s3cret", user="pump-7@plant.example")
+    resource = server.register("dovecot", "an/other+secret")
+    form = {"grant_type": "client_credentials", "scope": "mail.send"}
+    token = browser.token(sender, **form).json()
+    url = server.introspection_endpoint
+    claims = browser.post(url, resource, token=token["access_token"]).json()
+    assert {
+        "active": True,
+        "client_id": "sender",
+        "email": "pump-7@plant.example",
+        "scope": "mail.send",
+        "sub": "pump-7@plant.example",
+        "token_type": "Bearer",
+        "username": "pump-7@plant.example",
+    } == {k: v for k, v in claims.items() if k not in ("exp", "iat", "iss")}
+    assert token["expires_in"] == claims["exp"] - claims["iat"]
+    assert "***" == server.requests[-1].form["token"]
+    server.revoke_tokens()
+    assert {"active": False} == browser.post(
+        url, resource, token=token["access_token"]
+    ).json()
+
+
+def test_tokens_may_be_long(browser: Browser) -> None:
+    """`token_length` counts from the next token on, 3 KB as good as any."""
+    server = browser.server
+    server.rules.token_length = 3000
+    form = {"grant_type": "client_credentials"}
+    token = browser.token(server.client, **form).json()["access_token"]
+    assert 3000 == len(token)
+    assert server.accepts(server.rules.user, token)
+    claims = browser.post(server.introspection_endpoint, server.client, token=token)
+    assert claims.json()["active"]
+
+
 def test_revocation(browser: Browser) -> None:
     """A revoked refresh token takes the access tokens of its grant along."""
     server = browser.server

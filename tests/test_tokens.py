@@ -281,6 +281,19 @@ def test_failed_refresh_ahead(bench: Bench) -> None:
     assert "" == tokens.status().error
 
 
+def test_failure_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A failed refresh ahead warns by the profile's name; who insists is only told."""
+    bench.issuer.error = HttpError("no connection")
+    tokens = bench.keeper().of("p1", "f1", name="plant")
+
+    with pytest.raises(HttpError):
+        tokens.renew(bench.issuer.fetch, SOON)
+    assert "" == caplog.text
+    with pytest.raises(HttpError):
+        bench.current(tokens)
+    assert "no new token for profile 'plant': no connection" in caplog.messages
+
+
 def test_expired_token_is_not_returned(bench: Bench) -> None:
     """After its expiry a token is replaced; where that fails, the error is raised."""
     tokens = bench.tokens()

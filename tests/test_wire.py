@@ -528,7 +528,7 @@ def test_a_version_that_this_machine_lacks_is_named(
 ) -> None:
     """As a failure of TLS, whatever OpenSSL was built with."""
     monkeypatch.setitem(client_tls.VERSIONS, "TLSv1.3", 0x9999)
-    result, _ = submit(profile(25))
+    result, _ = submit(profile(25, use_starttls=True))
 
     assert isinstance(result.error, TlsFailed)
     assert "TLSv1.3" in str(result.error)

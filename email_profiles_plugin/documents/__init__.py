@@ -30,6 +30,7 @@ from .validation import (
     validate_client,
     validate_profile,
     validate_request_document,
+    validate_token_request,
     warnings,
 )
 
@@ -60,6 +61,7 @@ __all__ = [
     "validate_client",
     "validate_profile",
     "validate_request_document",
+    "validate_token_request",
     "warnings",
     "with_defaults",
 ]

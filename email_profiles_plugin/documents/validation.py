@@ -72,6 +72,29 @@ def validate_request_document(document: object) -> list[Problem]:
     return _problems(document, findings)
 
 
+def validate_token_request(document: object) -> list[Problem]:
+    """
+    Every mistake in *document*, what one token request asks for: `scope`, `params`.
+
+    The rules are those of a profile's `scope` and additional parameters.
+    """
+    return _problems(document, [*_against(document, _asked()), *rules.text(document)])
+
+
+def _asked() -> dict[str, Any]:
+    auth = email_profiles_schemas.load("auth_oauth2")
+    known = auth["properties"]
+    return {
+        "type": "object",
+        "properties": {
+            "scope": known["scope"],
+            "params": known["client_credentials_token_params"],
+        },
+        "additionalProperties": False,
+        "$defs": auth["$defs"],
+    }
+
+
 def warnings(document: object) -> list[Problem]:
     """What is allowed in an email profile, and most likely not meant."""
     if not isinstance(document, dict):

@@ -8,10 +8,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import frozen
+
 from email_profiles_hookspecs import HttpReply, Token
 from email_profiles_hookspecs.errors import GrantRefused, HttpError
 
+from .. import masking
 from ..masking import quote
+from . import claims
+from .claims import Claims
 
 LONGEST_S = 100 * 365 * 86_400
 """Seconds; an expires_in beyond it is taken for this."""
@@ -20,15 +25,56 @@ REMEDIES = {
     "invalid_client": "look at the OAuth2 client's id and secret, and at how it "
     "authenticates",
     "invalid_grant": "grant access anew",
-    "invalid_request": "look at the client's authentication method, and at the "
-    "additional parameters",
-    "invalid_scope": "look at the profile's scope",
+    "invalid_request": "look at the scope, at the additional parameters, and at how "
+    "the client authenticates",
+    "invalid_scope": "look at the scope that is asked for",
     "unauthorized_client": "allow this client the grant, at the authorization server",
     "unsupported_grant_type": "look at the token endpoint's address",
     "access_denied": "look at what the authorization server allows this client",
     "temporarily_unavailable": "try again later",
 }
 """What to do, by error code (RFC 6749, 5.2 and 4.1.2.1)."""
+
+
+MOST = 50
+"""Scopes that are shown."""
+
+
+@frozen(kw_only=True)
+class Granted:
+    """
+    What an answer granted, without the tokens; *expires_in* in seconds.
+
+    Both expiries are None where the server doesn't say, *claims* where the access
+    token is no JWT.
+    """
+
+    token_type: str = ""
+    expires_in: int | None = None
+    expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    has_refresh_token: bool = False
+    claims: Claims | None = None
+
+
+def describe(reply: HttpReply, token: Token, sent: Iterable[str] = ()) -> Granted:
+    """
+    What may be shown of *token*, which `parse` made of *reply*.
+
+    Wherever the server repeats a token, or what was *sent*, that is masked.
+    """
+    answer = json.loads(reply.body)
+    tokens = [token.access_token, token.refresh_token]
+    hidden = (*sent, *masking.spellings((), tokens))
+    kind = answer.get("token_type")
+    return Granted(
+        token_type=masking.show(kind, hidden, 40) if isinstance(kind, str) else "",
+        expires_in=_seconds(answer.get("expires_in")),
+        expires_at=token.expires_at,
+        scopes=tuple(masking.show(one, hidden) for one in token.scope.split()[:MOST]),
+        has_refresh_token=token.refresh_token is not None,
+        claims=claims.read(token.access_token, hidden),
+    )
 
 
 def parse(reply: HttpReply, now: datetime, sent: Iterable[str] = ()) -> Token:

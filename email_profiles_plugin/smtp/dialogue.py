@@ -80,6 +80,10 @@ class Chunk:
 Tell = Callable[[str], None]
 
 
+def unheard(line: str) -> None:
+    """Where nobody listens to a session: its lines are not even made."""
+
+
 def nothing() -> None:
     """Where nobody has to know that something was handed over."""
 
@@ -90,7 +94,8 @@ class Group:
     What is written together, and how many replies are waited for.
 
     Each write brings a reply. A group that waits for none leaves with the next one
-    that waits; who comes later asks for its replies by a group without writes.
+    that waits; who comes later asks for its replies by a group without writes. *some*:
+    as many of its replies as are there do, if it is one.
     *tell* takes the lines as a log may hold them, *handed* is called when the last
     octet has left our hands. The reply to a *final* dot may take longer than others.
     What *hide* holds is masked in the replies, should the server echo it.
@@ -99,6 +104,7 @@ class Group:
     stage: str
     writes: tuple[Command | Content | Chunk, ...] = ()
     replies: int = 1
+    some: bool = False
     tell: Tell | None = None
     handed: Callable[[], None] = nothing
     final: bool = False

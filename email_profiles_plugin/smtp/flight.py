@@ -79,7 +79,7 @@ class Flight:
 
     Kept up to date for whoever goes on after it: *reset*, RSET has to lead what comes
     next; *begun*, how many transactions it took up; *proven*, the server has taken a
-    BDAT; *closing*, it said 421.
+    BDAT; *closing*, it said 421; *lost*, it lost its place among pipelined commands.
     """
 
     advance: Advance
@@ -89,6 +89,7 @@ class Flight:
     proven: bool = False
     begun: int = field(default=0, init=False)
     closing: bool = field(default=False, init=False)
+    lost: bool = field(default=False, init=False)
     _waiting: list[Submission] = field(factory=list, init=False)
     """Those who have more recipients than one transaction takes."""
 
@@ -115,7 +116,7 @@ class Flight:
                 dot = Content(b".\r\n")
                 yield Group(stage="DATA", writes=(dot,), tell=leg.submission.tell)
             self._end(leg, following)
-            if leg.transaction.lost:
+            if self.lost:
                 raise OutOfStep
             if self.closing and not said:
                 return
@@ -144,7 +145,7 @@ class Flight:
             yield self._content(leg)
             yield from self._hear_end(leg)
         self._end(leg)
-        if leg.transaction.lost:
+        if self.lost:
             raise OutOfStep
 
     def _together(self, legs: Sequence[_Leg]) -> Play:
@@ -160,7 +161,7 @@ class Flight:
             yield from self._hear(leg, ahead=False)
             yield from self._hear_end(leg)
             self._end(leg)
-        if any(leg.transaction.lost for leg in legs):
+        if self.lost:
             raise OutOfStep
 
     def _hand_over(self, leg: _Leg) -> _Leg | None:
@@ -236,21 +237,33 @@ class Flight:
 
         *ahead* of the content: what forbids to send it ends the flight.
         """
-        transaction, tell = leg.transaction, leg.submission.tell
-        for stage, line in leg.commands:
-            writes: tuple[Command, ...] = ()
-            if not self.manner.pipelining:
-                if transaction.hopeless(stage):
-                    break
-                writes = (Command(line, line),)
-            (reply,) = yield Group(stage=stage, writes=writes, tell=tell)
-            transaction.hear(stage, line, reply)
-            if stage == "MAIL" and transaction.closing is None:
-                leg.submission.heard = True
+        transaction, commands = leg.transaction, leg.commands
+        number = 0
+        while number < len(commands):
+            group = self._ask(leg, number)
+            if group is None:
+                break
+            for reply in (yield group):
+                stage, line = commands[number]
+                transaction.hear(stage, line, reply)
+                if stage == "MAIL" and transaction.closing is None:
+                    leg.submission.heard = True
+                number += 1
+                self.lost |= transaction.lost
+                if ahead and self.lost:
+                    raise OutOfStep
         if ahead and transaction.fault is not None:
             raise transaction.fault
-        if ahead and transaction.lost:
-            raise OutOfStep
+
+    def _ask(self, leg: _Leg, number: int) -> Group | None:
+        """For the reply to a command, and to those after it as far as they came."""
+        (stage, line), tell = leg.commands[number], leg.submission.tell
+        if self.manner.pipelining:
+            replies = len(leg.commands) - number
+            return Group(stage=stage, replies=replies, some=True, tell=tell)
+        if leg.transaction.hopeless(stage):
+            return None
+        return Group(stage=stage, writes=(Command(line, line),), tell=tell)
 
     def _content(self, leg: _Leg) -> Group:
         one = leg.submission
@@ -275,6 +288,7 @@ class Flight:
                 one.answers.pop(recipient, None)
             raise fault
         transaction.hear_end(reply)
+        self.lost |= transaction.lost
         one.awaiting = ()
         if isinstance(leg.content, Chunk):
             if reply.code in NO_BDAT:

@@ -8,15 +8,9 @@ from attrs import define, field, frozen
 
 from email_profiles_hookspecs.errors import EmailProfilesError
 
-from .dialogue import Answer, Tell
+from ..encodings import lines_fit
+from .dialogue import Answer, Tell, unheard
 from .replies import CLOSING
-
-MAX_LINE = 998
-"""Octets of a line of a message, without its CRLF (RFC 5322, 2.1.1)."""
-
-
-def _nobody(line: str) -> None:
-    """Where nobody listens to a session."""
 
 
 @frozen(kw_only=True)
@@ -41,7 +35,7 @@ def checked(octets: bytes) -> bytes:
         not octets.endswith(b"\r\n")
         or not ends == octets.count(b"\r") == octets.count(b"\n")
         or b"\0" in octets
-        or max(map(len, octets.split(b"\r\n"))) > MAX_LINE
+        or not lines_fit(octets)
     ):
         raise ValueError("not a message: bare CR or LF, NUL, or a line too long")
     return octets
@@ -49,9 +43,9 @@ def checked(octets: bytes) -> bytes:
 
 def stuffed(octets: bytes) -> bytes:
     """The octets, if `checked`, with dots doubled at line starts, and the final dot."""
-    octets = checked(octets)
-    stuffed = octets.replace(b"\r\n.", b"\r\n..") if b"\n." in octets else octets
-    return b"%b%b.\r\n" % (b"." if octets.startswith(b".") else b"", stuffed)
+    first = b"." if octets.startswith(b".") else b""
+    stuffed = checked(octets).replace(b"\r\n.", b"\r\n..")
+    return b"%b%b.\r\n" % (first, stuffed)
 
 
 @define(kw_only=True, eq=False)
@@ -66,7 +60,7 @@ class Submission:
     """
 
     mail: Mail
-    tell: Tell = _nobody
+    tell: Tell = unheard
     answers: dict[str, Answer] = field(factory=dict)
     awaiting: tuple[str, ...] = ()
     handed_over: bool = False

@@ -18,6 +18,9 @@ MAX_LINES = 256
 MAX_REPLY = 64 * 1024
 """Octets of one reply."""
 
+MOST_KNOWN = 32
+"""Replies that are remembered, to be read faster when they come again."""
+
 CLOSING = 421
 """Answers its command and all that follow it (RFC 5321, 3.8)."""
 
@@ -45,8 +48,8 @@ def printable(octets: bytes) -> str:
 
 def _reply(code: int, lines: list[str]) -> Reply:
     """One reply; the enhanced status (RFC 2034) is taken off each line."""
-    enhanced = ""
-    match = _ENHANCED.match(lines[0])
+    enhanced, first = "", lines[0]
+    match = _ENHANCED.match(first) if first[1:2] == "." else None
     if match and match[1][0] == str(code)[0]:
         enhanced = match[1]
         lines = [line.removeprefix(enhanced).lstrip() for line in lines]
@@ -65,7 +68,11 @@ class ReplyReader:
 
     stage: str = "greeting"
     quiet: bool = False
-    _buffer: bytearray = field(factory=bytearray, init=False)
+    _buffer: bytes = field(default=b"", init=False)
+    _at: int = field(default=0, init=False)
+    """Where in the buffer the next line begins."""
+    _known: dict[bytes, Reply] = field(factory=dict, init=False)
+    """Replies of one line that came before: a server has few of them."""
     _lines: list[str] = field(factory=list, init=False)
     _code: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
@@ -73,24 +80,30 @@ class ReplyReader:
     @property
     def idle(self) -> bool:
         """Nothing is left over; before a TLS handshake, anything left was injected."""
-        return not self._buffer and not self._lines
+        return self._at == len(self._buffer) and not self._lines
 
     def feed(self, octets: bytes) -> None:
         """Take what came."""
-        self._buffer += octets
+        self._buffer = self._buffer[self._at :] + octets
+        self._at = 0
 
     def next(self) -> Reply | None:
         """The next whole reply, or None until more octets come."""
-        while (end := self._buffer.find(b"\n")) >= 0:
-            if end > MAX_LINE:
+        buffer = self._buffer
+        while (end := buffer.find(b"\n", self._at)) >= 0:
+            if end - self._at > MAX_LINE:
                 break
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
+            line = buffer[self._at : end].removesuffix(b"\r")
+            self._at = end + 1
+            if not self._lines and (known := self._known.get(line)) is not None:
+                return known
             if self._take(line):
                 reply = _reply(self._code, self._lines)
+                if len(self._lines) == 1 and len(self._known) < MOST_KNOWN:
+                    self._known[line] = reply
                 self._lines, self._code, self._size = [], 0, 0
                 return reply
-        if len(self._buffer) > MAX_LINE:
+        if len(buffer) - self._at > MAX_LINE:
             raise ProtocolError(self.stage, "the server sent a line without end")
         return None
 
@@ -100,12 +113,13 @@ class ReplyReader:
         if match is None:
             shown = "" if self.quiet else f": {printable(line[:60])!r}"
             raise ProtocolError(self.stage, f"the server sent no SMTP reply{shown}")
-        code = int(match[1])
+        digits, more, text = match.groups(b"")
+        code = int(digits)
         if self._code and code != self._code:
             raise ProtocolError(self.stage, "the codes within one reply differ")
         self._code = code
-        self._lines.append(printable(match[3] or b""))
+        self._lines.append(printable(text) if text else "")
         self._size += len(line)
         if len(self._lines) > MAX_LINES or self._size > MAX_REPLY:
             raise ProtocolError(self.stage, "the server sent a reply without end")
-        return match[2] != b"-"
+        return more != b"-"

@@ -10,7 +10,7 @@ from attrs import define, field
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import ProtocolError, SubmissionError
 
-from .dialogue import Group, Tell, masked
+from .dialogue import Group, Tell, masked, unheard
 from .replies import CLOSING, ReplyReader, cut
 
 
@@ -52,20 +52,34 @@ class Tally:
         """Nothing that is written now could be answered."""
         return self._hung_up or self.closing is not None or self.failure is not None
 
+    @property
+    def heard(self) -> bool:
+        """There is a reply that can be asked for without waiting."""
+        return bool(self._heard) or self.closing is not None
+
+    @property
+    def waits(self) -> bool:
+        """Something was put that has not left yet."""
+        return bool(self._out)
+
     def put(self, group: Group) -> None:
         """Take what is to be written; nothing any more once the session has ended."""
-        self.reader.stage, self.reader.quiet = group.stage, bool(group.hide)
         if self.ended:
             return
         tell = group.tell or self.tell
         last = len(group.writes) - 1
         for number, write in enumerate(group.writes):
-            tell(f"C: {write.shown}")
+            if tell is not unheard:
+                tell(f"C: {write.shown}")
             octets = write.octets
             self._out.append(octets)
             self._queued += len(octets)
             self._asked += 1
             self._ends.append((self._queued, group.handed if number == last else _none))
+
+    def listen(self, group: Group) -> None:
+        """What comes from now on is told of as *group*'s."""
+        self.reader.stage, self.reader.quiet = group.stage, bool(group.hide)
 
     def leaving(self) -> bytes:
         """All that was put and not taken yet, to be written now."""
@@ -108,6 +122,7 @@ class Tally:
 
     def answer(self, group: Group) -> Reply | None:
         """The next reply, for *group*; None where more has to be read first."""
+        self.listen(group)
         if self.closing is not None:
             return self.closing
         if self._heard:
@@ -119,8 +134,9 @@ class Tally:
     def _shown(self, group: Group, reply: Reply) -> Reply:
         tell = group.tell or self.tell
         shown = cut(masked(reply, group.hide) if group.hide else reply)
-        for line in str(shown).split("\n"):
-            tell(f"S: {line}")
+        if tell is not unheard:
+            for line in str(shown).split("\n"):
+                tell(f"S: {line}")
         if reply.code == CLOSING:
             self.closing = shown
         return reply if group.reads(reply) else shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import queue
 import selectors
 import socket
@@ -26,7 +27,7 @@ from email_profiles_hookspecs.errors import (
 
 from ..addresses import a_labels
 from . import tls
-from .dialogue import Group, Move, StartTls, Tell
+from .dialogue import Group, Move, StartTls, Tell, unheard
 from .tally import Tally
 
 T = TypeVar("T")
@@ -35,6 +36,9 @@ Address = tuple[int, int, int, str, tuple[str, int]]
 CHUNK = 64 * 1024
 """Octets written or read at a time."""
 
+SOON_S = 0.0001
+"""Seconds within which a server on this machine, or next to it, has answered."""
+
 SHARE_S = 1
 """Seconds that each of several addresses may take, while there is time."""
 
@@ -42,10 +46,7 @@ _KEEPALIVE = ("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)
 """Seconds idle, seconds between probes, probes; where the platform has them."""
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-def _nobody(line: str) -> None:
-    """Where nobody listens to a session."""
+_NOTHING_YET = (*_WOULD_BLOCK, TimeoutError)
 
 
 @define
@@ -59,10 +60,12 @@ class Wire:
     """
 
     settings: SmtpSettings
-    context: ssl.SSLContext
-    tell: Tell = _nobody
+    context: ssl.SSLContext | None
+    tell: Tell = unheard
     deadline: float = float("inf")
 
+    _near: bool = field(default=True, init=False)
+    """The server answers sooner than a thread that sleeps wakes up."""
     _socket: socket.socket = field(init=False)
     _tally: Tally = field(init=False)
     _selector: selectors.BaseSelector = field(init=False)
@@ -117,6 +120,7 @@ class Wire:
         """Do the TLS handshake; anything received before it ends the session."""
         if not self._tally.quiet:
             raise ProtocolError("STARTTLS", "the server spoke between 220 and TLS")
+        assert self.context is not None, "TLS was not asked for"
         until = min(self.deadline, monotonic() + self.timeout)
         plain, host = self._socket, self.host.removesuffix(".")
         self._selector.close()
@@ -158,6 +162,7 @@ class Wire:
         What TLS has to say for itself, such as a session ticket, is nothing.
         """
         if self._tally.quiet and self._selector.select(0):
+            self._socket.settimeout(0)
             self._take("idle")
         return not self._tally.quiet
 
@@ -180,18 +185,26 @@ class Wire:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _exchange(self, group: Group) -> list[Reply]:
+    def _exchange(self, group: Group) -> Sequence[Reply]:
         """Write a group while reading; return when all its replies are there."""
-        self._tally.put(group)
-        if not group.replies:
-            return []
-        self._write(group)
-        return [self._hear(group) for _ in range(group.replies)]
+        tally = self._tally
+        if group.writes:
+            tally.put(group)
+        if tally.waits and group.replies:
+            self._write(group)
+        replies: list[Reply] = []
+        while len(replies) < group.replies:
+            if group.some and replies and not tally.heard:
+                break
+            replies.append(tally.answer(group) or self._hear(group))
+        return replies
 
     def _write(self, group: Group) -> None:
         """Write all that was put; a fault is the tally's, to be raised in its turn."""
+        self._tally.listen(group)
         left = memoryview(self._tally.leaving())
         since = 0.0
+        self._socket.settimeout(0)
         try:
             while left and not self._tally.ended:
                 try:
@@ -199,7 +212,7 @@ class Wire:
                 except _WOULD_BLOCK:
                     since = since or monotonic()
                     self._take(group.stage)
-                    self._wait(since + self.timeout, group.stage, writing=True)
+                    self._wait_to_write(since + self.timeout, group.stage)
                     continue
                 self._tally.left(sent)
                 left, since = left[sent:], 0.0
@@ -213,43 +226,58 @@ class Wire:
             )
 
     def _hear(self, group: Group) -> Reply:
+        """Wait for the next reply; for the whole of it, however it drips."""
         patience = self.timeout
         if group.final:
             patience = self.settings.final_reply_timeout_ms / 1000
-        until = 0.0
-        while (reply := self._tally.answer(group)) is None:
-            until = until or monotonic() + patience
-            if not self._take(group.stage) and self._tally.failure is None:
-                self._wait(until, group.stage, writing=False)
+        began = now = monotonic()
+        until = min(began + patience, self.deadline)
+        reply = self._soon(group, began) if self._near else None
+        while reply is None and now < until:
+            self._socket.settimeout(until - now)
+            self._take(group.stage)
+            reply = self._tally.answer(group)
+            now = monotonic()
+        if reply is None:
+            raise TimedOut(group.stage, "the server did not answer in time")
+        self._near = now - began < 2 * SOON_S
+        return reply
+
+    def _soon(self, group: Group, began: float) -> Reply | None:
+        """Look a few times before falling asleep: waking up takes longer than that."""
+        self._socket.settimeout(0)
+        reply = None
+        while reply is None and monotonic() - began < SOON_S:
+            self._take(group.stage)
+            reply = self._tally.answer(group)
         return reply
 
     def _take(self, stage: str) -> bool:
-        """Read what is there; false if there was nothing, or a fault."""
+        """Read what is there, or comes in time; false if nothing, or a fault."""
         try:
             octets = self._socket.recv(CHUNK)
-        except _WOULD_BLOCK:
-            return False
+            why = "the server closed the connection"
+        except _NOTHING_YET as error:
+            if error.errno != errno.ETIMEDOUT:  # that is the network's word, not ours
+                return False
+            octets, why = b"", "the peer is gone"
         except OSError as error:
-            self._tally.failure = Disconnected(stage, f"the connection broke: {error}")
-            return False
+            octets, why = b"", f"the connection broke: {error}"
         if not octets:
-            self._tally.failure = Disconnected(
-                stage, "the server closed the connection"
-            )
+            self._tally.failure = Disconnected(stage, why)
             return False
         self._tally.take(octets)
         return True
 
-    def _wait(self, until: float, stage: str, *, writing: bool) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
+    def _wait_to_write(self, until: float, stage: str) -> None:
+        """Until the server takes more, or has said something."""
+        events = selectors.EVENT_READ | selectors.EVENT_WRITE
         self._selector.modify(self._socket, events)
         left = min(until, self.deadline) - monotonic()
         ready = left > 0 and self._selector.select(left)
-        if writing:
-            self._selector.modify(self._socket, selectors.EVENT_READ)
+        self._selector.modify(self._socket, selectors.EVENT_READ)
         if not ready:
-            what = "took no more octets" if writing else "did not answer"
-            raise TimedOut(stage, f"the server {what} in time")
+            raise TimedOut(stage, "the server took no more octets in time")
 
     def _end(self, look: Callable[[], str]) -> IPv4Address | IPv6Address:
         """The address of an end of the connection, if that is still there."""

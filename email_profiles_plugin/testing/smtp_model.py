@@ -62,10 +62,10 @@ class SmtpModel:
         said: list[bytes] = []
         while not self.closed and (code := self._next()) is not None:
             said.append(self._say(code))
-        if self.close_after is not None and self._read >= self.close_after:
-            if not self.closed:
-                self.closed = True
-                said.append(self._say(421))
+        full = self.close_after is not None and self._read >= self.close_after
+        if full and not self.closed:
+            self.closed = True
+            said.append(self._say(421))
         return said
 
     def _say(self, code: int) -> bytes:

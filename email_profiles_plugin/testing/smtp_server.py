@@ -79,7 +79,8 @@ class SmtpServer:
     """
     Reply by verb, instead of performing the command; `CONNECT` is the greeting.
 
-    A reply that begins with 421 closes the connection, here and everywhere.
+    A reply that begins with 421 closes the connection, here and everywhere. Of BDAT,
+    the octets are read first.
     """
     data_reply: str | None = None
     """The answer to the content; unless it begins with 2, nothing is delivered."""
@@ -88,13 +89,22 @@ class SmtpServer:
     size_limit: int | None = 32 * 1024 * 1024
     """Octets, offered as SIZE."""
     pipelining: bool = True
+    chunking: bool = False
+    """
+    Offer CHUNKING and take BDAT (RFC 3030): all that is set here for DATA counts.
+
+    The octets of a chunk that is refused are read all the same, and the rest of its
+    transaction is 503. Off, BDAT is 502 and what follows it is taken for commands.
+    """
     smtputf8: bool = True
     before_reply: Callable[[str, str], str | None] | None = None
     """
     Called with the verb and the reply, in the server's loop: must not block.
 
     What it returns is sent instead; None closes the connection. The verb is
-    `CONNECT` for the greeting and `.` for the answer to the content.
+    `CONNECT` for the greeting and `.` for the answer to the content, which is to the
+    last chunk if it came by BDAT. A refusal in place of the 354, or of a 250 to a
+    chunk, counts as one.
     """
     hostname: str = "localhost"
     port: int = 0

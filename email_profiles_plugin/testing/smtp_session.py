@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import secrets
 from asyncio.sslproto import SSLProtocol
 from base64 import b64decode, b64encode
 from collections import defaultdict
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
+from aiosmtpd.smtp import Session, TLSSetupException
 
 from . import smtp_authentication as authentication
+from .smtp_content import ContentRefused, ContentSession
+from .smtp_hooks import SessionHooks
 
 if TYPE_CHECKING:
     from .smtp_server import SmtpServer
@@ -28,13 +30,14 @@ log = getLogger(__name__)
 
 LINE_LIMIT = 512  # RFC 5321, 4.5.3.1.4
 AUTH_RESPONSE_LIMIT = 12288  # RFC 4954, 4
+GO_AHEAD = "354 End data with <CR><LF>.<CR><LF>"
 
 
 class Aborted(Exception):
     """The client gave an exchange up with `*`."""
 
 
-class SmtpSession(SMTP):
+class SmtpSession(ContentSession):
     """Plays what *server* is set to, reading its settings anew at every command."""
 
     line_length_limit = 2**16  # what the reader holds; tokens come in one line
@@ -59,7 +62,7 @@ class SmtpSession(SMTP):
             verb: partial(self._perform, verb, method)
             for verb, method in self._smtp_methods.items()
         }
-        self.verb = "CONNECT"
+        self.verb, self.said = "CONNECT", ""
         self._accepted: asyncio.BaseTransport | None = None
         self._established = False
         self.identity: str | None = None
@@ -145,10 +148,12 @@ class SmtpSession(SMTP):
         if verb == "AUTH" and arg and " " in arg:
             shown = f"{arg.split()[0]} ***"
         self.server.note_command(verb, f"{verb} {shown}" if shown else verb)
-        if (reply := self.server.replies.get(verb)) is not None:
-            await self.push(reply)
+        reply = self.server.replies.get(verb)
+        if reply is None or (verb == "BDAT" and self.server.chunking):
+            with suppress(ContentRefused):
+                await method(arg)
         else:
-            await method(arg)
+            await self.push(reply)
 
     async def push(self, status: str | bytes | None) -> None:
         if status is None:  # the client is gone
@@ -161,10 +166,15 @@ class SmtpSession(SMTP):
         if reply is None:
             await self._leave()
             return
+        self.said = reply
         self._writer.write(reply.encode("utf-8", "surrogateescape") + b"\r\n")
         await self._writer.drain()
         if reply.startswith("421"):
             await self._leave()
+        if self.verb == "DATA" and status == GO_AHEAD:
+            if not reply.startswith("3"):
+                raise ContentRefused
+            self.verb = "."
 
     async def handle_exception(self, error: Exception) -> str:
         if isinstance(error, asyncio.IncompleteReadError):
@@ -181,9 +191,6 @@ class SmtpSession(SMTP):
             return False
         await self.push("530 5.7.0 Authentication required")
         return True
-
-    async def smtp_BDAT(self, arg: str | None) -> None:
-        await self.push("502 5.5.1 BDAT not implemented")
 
     # Authentication
 
@@ -268,71 +275,6 @@ class SmtpSession(SMTP):
         if len(line) > AUTH_RESPONSE_LIMIT:
             raise authentication.Malformed("the line is too long")
         return _decode(line)
-
-
-class SessionHooks:
-    """What aiosmtpd asks along the way."""
-
-    def __init__(self, server: SmtpServer) -> None:
-        self.server = server
-
-    async def handle_EHLO(
-        self,
-        protocol: SmtpSession,
-        session: Session,
-        envelope: Envelope,
-        hostname: str,
-        responses: list[str],
-    ) -> list[str]:
-        session.host_name = hostname
-        offered = [r[4:] for r in responses if not r[4:].startswith("AUTH")]
-        offered[1:1] = ["PIPELINING"] if self.server.pipelining else []
-        offered[-1:-1] = ["ENHANCEDSTATUSCODES"]
-        if mechanisms := protocol.offered_mechanisms():
-            offered[-1:-1] = [f"AUTH {' '.join(mechanisms)}"]
-        lines = [f"250-{line}" for line in offered[:-1]] + [f"250 {offered[-1]}"]
-        return ["\r\n".join(lines)]
-
-    async def handle_MAIL(
-        self,
-        protocol: SmtpSession,
-        session: Session,
-        envelope: Envelope,
-        address: str,
-        options: list[str],
-    ) -> str:
-        sender = "" if address == "<>" else address
-        reply = self.server.refuse_sender.get(sender, "250 2.1.0 OK")
-        if reply.startswith("2"):
-            envelope.mail_from = address
-            envelope.mail_options.extend(options)
-        return reply
-
-    async def handle_RCPT(
-        self,
-        protocol: SmtpSession,
-        session: Session,
-        envelope: Envelope,
-        address: str,
-        options: list[str],
-    ) -> str:
-        reply = self.server.refuse.get(address, "250 2.1.5 OK")
-        if reply.startswith("2"):
-            envelope.rcpt_tos.append(address)
-        return reply
-
-    async def handle_DATA(
-        self, protocol: SmtpSession, session: Session, envelope: Envelope
-    ) -> str:
-        protocol.verb = "."
-        queue_id = secrets.token_hex(6).upper()
-        reply = self.server.data_reply or f"250 2.0.0 OK: queued as {queue_id}"
-        if reply.startswith("2"):
-            self.server.note_delivered(
-                envelope, protocol.identity, protocol.is_secure(), queue_id
-            )
-        await asyncio.wrap_future(self.server.hold.pass_through())
-        return reply
 
 
 def _decode(line: bytes) -> bytes:
