@@ -331,6 +331,28 @@ def test_a_challenge_that_is_no_base64_is_answered_by_an_asterisk(
     assert ["AUTH LOGIN", "*"] == seen
 
 
+@pytest.mark.parametrize(
+    "mechanism",
+    [
+        *sasl.password_offers("u", "p")[1:],
+        sasl.XOAuth2("u", "t"),
+        sasl.OAuthBearer("u", "t"),
+    ],
+    ids=lambda offer: offer.mechanism,
+)
+@pytest.mark.parametrize("challenge", ["QQ==", "no Base64"])
+def test_a_server_that_asks_on_and_on_is_not_answered_for_ever(
+    mechanism: sasl.Sasl, challenge: str
+) -> None:
+    """`*` is the last that is said (RFC 4954, 4)."""
+    seen: list[str] = []
+    replies = [f"334 {challenge}"] * 9
+    with pytest.raises(ProtocolError, match="asked on"):
+        Played(_listening(authenticate(ALL, [mechanism]), seen), *replies)
+
+    assert ("*", 1) == (seen[-1], seen.count("*"))
+
+
 @frozen
 class Broken:
     """A mechanism with a mistake in it, at its first or second step."""

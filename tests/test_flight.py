@@ -360,6 +360,24 @@ def test_who_is_refused_already_is_not_in_doubt() -> None:
     assert [(["b@x"], ("c@x",))] == told
 
 
+def test_who_was_refused_before_the_connection_broke_is_not_in_doubt() -> None:
+    """By BDAT the content has gone by then: it is the others' whom nobody knows of."""
+
+    class Breaks(SmtpModel):
+        def feed(self, octets: bytes) -> list[bytes]:
+            return super().feed(octets)[:-1]
+
+    one, other = message("b@x", "c@x"), message("b@x")
+    for sent in (one, other):
+        assert fly(
+            CHUNKED, [sent], Breaks(plans={"a@x": Plan(recipients={"b@x": 550})})
+        )
+        assert ("RCPT", 550) == codes(sent)["b@x"]
+
+    assert [("c@x",), ()] == [one.doubtful, other.doubtful]
+    assert [False, True] == [one.done, other.done]
+
+
 @pytest.mark.parametrize("manner", [ONE_BY_ONE, PIPELINED, CHUNKED])
 def test_what_is_withdrawn_is_not_sent(manner: Manner) -> None:
     """Its content does not go; with BDAT, the others' does."""

@@ -90,6 +90,21 @@ def test_those_behind_a_message_are_not_blamed_for_it() -> None:
     assert [second, third] == list(source.give([], 2))
 
 
+def test_those_who_come_after_a_message_are_not_blamed_for_it() -> None:
+    """Nor where that one had its answer before they were taken up."""
+    first, second = message("b@x"), message("c@x")
+    source = Source(in_turn([first, second]), lambda one: None)
+    source.give([], 1)
+    accepted(first)
+    source.give([], 1)
+    source.land(BROKEN, kept=False)
+    assert (second, None) == (source.first, second.error)
+
+    source.give([], 1)
+    source.land(BROKEN, kept=False)
+    assert (None, BROKEN) == (source.first, second.error)
+
+
 @pytest.mark.parametrize(("kept", "again"), [(True, True), (False, False)])
 def test_421_before_anything_else(kept: bool, again: bool) -> None:
     """A server may close an idle connection; one that is new has given its answer."""

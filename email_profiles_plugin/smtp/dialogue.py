@@ -304,7 +304,10 @@ def _answer(
         yield from _prove("*", "*", said)
         raise
     if answer is None:
-        return (yield from _prove("*", "*", said))
+        reply = yield from _prove("*", "*", said)
+        if reply.code == 334:
+            raise ProtocolError("AUTH", "the server asked on after the end")
+        return reply
     said.append(answer)
     return (yield from _prove(b64encode(answer).decode(), "***", said))
 

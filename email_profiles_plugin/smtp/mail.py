@@ -79,12 +79,13 @@ class Submission:
         """Nothing more comes of it."""
         if self.error is not None or self.withdrawn:
             return True
-        return not self.awaiting and not self.left
+        return all(one in self.answers for one in self.mail.recipients)
 
     @property
     def doubtful(self) -> tuple[str, ...]:
         """Those of whom nobody can say whether the server took their message."""
-        return self.awaiting if self.handed_over else ()
+        awaiting = self.awaiting if self.handed_over else ()
+        return tuple(one for one in awaiting if one not in self.answers)
 
     def send(self, recipients: Sequence[str]) -> None:
         """The message goes on its way to *recipients*."""

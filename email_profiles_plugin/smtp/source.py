@@ -25,6 +25,8 @@ class Source:
     take_up: Callable[[Submission], None]
     waiting: deque[Submission] = field(factory=deque, init=False)
     aloft: list[Submission] = field(factory=list, init=False)
+    _served: bool = field(default=False, init=False)
+    """The present session has come to an end with somebody already."""
     _dry: bool = field(default=False, init=False)
 
     @property
@@ -40,7 +42,9 @@ class Source:
         while self.waiting and len(given) < want:
             given.append(self.waiting.popleft())
         given += self._more(completing, want - len(given))
-        self.aloft = [one for one in self.aloft if not one.done] + given
+        flying = [one for one in self.aloft if not one.done]
+        self._served |= len(flying) < len(self.aloft)
+        self.aloft = flying + given
         return given
 
     def land(
@@ -56,7 +60,7 @@ class Source:
         first = self.aloft[0] if self.aloft else None
         again = []
         for one in self.aloft:
-            blameless = kept or one is not first
+            blameless = kept or self._served or one is not first
             if one.withdrawn or one.error is not None:
                 continue
             if blameless and not one.heard and not one.doubtful:
@@ -68,7 +72,7 @@ class Source:
                 again.append(one)
             elif not one.done:
                 one.error = error
-        self.aloft = []
+        self.aloft, self._served = [], False
         self.waiting.extendleft(reversed(again))
 
     def fail(self, error: EmailProfilesError) -> None:

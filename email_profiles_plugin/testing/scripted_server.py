@@ -38,6 +38,17 @@ class Line:
         self.heard.append(line.rstrip(b"\r"))
         return self.heard[-1]
 
+    def hear_octets(self, count: int) -> bytes:
+        """The next *count* octets, whatever is in them; EOFError as above."""
+        while len(self._buffer) < count:
+            octets = self.socket.recv(65536)
+            if not octets:
+                raise EOFError
+            self._buffer += octets
+        octets = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return octets
+
     def hear_content(self) -> None:
         """All lines up to the final dot."""
         while self.hear() != b".":
@@ -64,10 +75,11 @@ class Line:
         """Become TLS, as the server."""
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
-    def wait(self) -> None:
-        """Say nothing until the client hangs up."""
-        while self.socket.recv(65536):
-            pass
+    def wait(self) -> bytes:
+        """Say nothing until the client hangs up; what it said meanwhile."""
+        while octets := self.socket.recv(65536):
+            self._buffer += octets
+        return bytes(self._buffer)
 
 
 Script = Callable[[Line], None]
@@ -126,6 +138,7 @@ class ScriptedServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             line = Line(connection, [])
             self.heard.append(line.heard)
             self._lines.append(line)
