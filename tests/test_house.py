@@ -37,7 +37,8 @@ FLOORS = {
         smtp.replies smtp.source smtp.tally smtp.transaction token_rules verdict
         """,
     IO: """
-        clock http http_failures secrets smtp.pool smtp.tls smtp.wire store store.*
+        clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire
+        store store.*
         """,
     SERVICES: """
         announcement builtin client_trial granting kinds management outbox outbox.*
