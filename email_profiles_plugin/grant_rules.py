@@ -179,7 +179,11 @@ def check_redirect_uri(uri: str) -> None:
         raise Invalid("redirect URI", [Problem(path="$", message=wrong[0])])
 
 
-def is_loopback_of(uri: str, scheme: str = "http") -> bool:
-    """Whether *uri* is one that a listener on this machine answers (RFC 8252, 7.3)."""
-    parts = urlsplit(uri)
-    return parts.scheme == scheme and parts.hostname in ("127.0.0.1", "localhost")
+def is_on_loopback(uri: str) -> bool:
+    """Whether a listener on this machine can answer at *uri* (RFC 8252, 7.3)."""
+    try:
+        parts = urlsplit(uri)
+        here = parts.hostname in ("127.0.0.1", "localhost") and parts.port != 0
+    except ValueError:
+        return False
+    return here and parts.scheme == "http" and not parts.query
