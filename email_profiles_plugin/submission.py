@@ -199,6 +199,8 @@ class Submitter:
             if monotonic() - connection.opened_at > self.pool.keep.age_s:
                 want = 0
             given = source.give(completing, want)
+            if not completing and not given:
+                return given
             octets = sum(len(one.mail.octets) for one in (*completing, *given))
             connection.wire.deadline = monotonic() + bound(profile, octets)
             return given

@@ -61,6 +61,8 @@ class Sending:
         self, completing: Sequence[Submission], want: int
     ) -> Sequence[Submission]:
         """The flight's `Advance`."""
+        if not completing and not want:
+            return ()
         ended = [one for one in self._under_way if one.submission.done]
         handing = [one for one in self._under_way if one.submission in completing]
         if self.given is not None and want:

@@ -111,6 +111,7 @@ class Flight:
                 if pipelining and following is not None:
                     yield from self._say(following)
                     said = True
+                    yield from self._meanwhile()
                 yield from self._hear_end(leg)
             elif leg.transaction.wanted:
                 dot = Content(b".\r\n")
@@ -157,12 +158,18 @@ class Flight:
         for leg in legs:
             yield from self._say(leg)
             yield self._content(leg)
+        yield from self._meanwhile()
         for leg in legs:
             yield from self._hear(leg, ahead=False)
             yield from self._hear_end(leg)
             self._end(leg)
         if self.lost:
             raise OutOfStep
+
+    def _meanwhile(self) -> Play:
+        """What was put leaves now; while the server is at work, more is made ready."""
+        yield Group(stage=END_OF_DATA, replies=0, flush=True)
+        self.advance([], 0)
 
     def _hand_over(self, leg: _Leg) -> _Leg | None:
         """The content may go; what its envelope goes behind it, if there is more."""

@@ -38,6 +38,9 @@ class Source:
 
     def give(self, completing: Sequence[Submission], want: int) -> Sequence[Submission]:
         """The flight's `Advance`."""
+        if not completing and not want:
+            self.advance([], 0)
+            return ()
         given: list[Submission] = []
         while self.waiting and len(given) < want:
             given.append(self.waiting.popleft())
