@@ -104,7 +104,8 @@ def hand(connection: Connection, one: Attempt, now: float) -> bool:
         else "deferred"
         for address, finding in found.items()
     }
-    attempts.book(connection, one.claimed, states, found, now)
+    if states:
+        attempts.book(connection, one.claimed, states, found, now)
     awaiting = one.submission.awaiting
     return attempts.mark_handed(connection, one.claimed, awaiting, now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from attrs import define, frozen
 from sqlalchemy import Connection
@@ -54,6 +55,12 @@ class Step:
     claimed: tuple[Claimed, ...] = ()
 
 
+class Announce(Protocol):
+    """Tells of messages that were settled; *silent*: when nobody observed."""
+
+    def __call__(self, ids: Sequence[str], *, silent: bool = False) -> None: ...
+
+
 @define(kw_only=True)
 class Record:
     """
@@ -67,7 +74,7 @@ class Record:
     database: Database
     clock: Clock
     chance: SystemChance
-    announce: Callable[[Sequence[str]], None]
+    announce: Announce
     observed: Callable[[], bool]
 
     def claim(self, profile: Profile, wanted: Wanted) -> tuple[Claimed, ...]:
@@ -115,13 +122,12 @@ class Record:
             )
 
         done = self.database.write(work)
-        self.announce(
-            [
-                one.claimed.id
-                for one, settlement in zip(judged, done.settlements, strict=True)
-                if settlement is not None and not settlement.again
-            ]
-        )
+        settled = [
+            one.claimed.id
+            for one, settlement in zip(judged, done.settlements, strict=True)
+            if settlement is not None and not settlement.again
+        ]
+        self.announce(settled, silent=not observed)
         return done
 
     def refuse(self, claimed: Claimed, profile: Profile, error: FromNotAllowed) -> None:

@@ -139,21 +139,22 @@ def claim(
     if rows and rows[0].lane == ALARM:
         rows = rows[:1]  # an alarm is in doubt for nobody else's sake
     for row in rows:
-        count = len(_to_serve(connection, row.id))
+        people = tuple(connection.scalars(_TO_SERVE, {"of_id": row.id}))
         if most_recipients is not None:
-            if count > most_recipients:
+            if len(people) > most_recipients:
                 continue
-            most_recipients -= count
-        claimed.append(_take(connection, row, owner, now, revision))
+            most_recipients -= len(people)
+        claimed.append(_take(connection, row, people, owner, now, revision))
     return claimed
 
 
-def _to_serve(connection: Connection, id: str) -> tuple[str, ...]:
-    return tuple(connection.scalars(_TO_SERVE, {"of_id": id}))
-
-
 def _take(
-    connection: Connection, row: Row[Any], owner: str, now: float, revision: int
+    connection: Connection,
+    row: Row[Any],
+    people: tuple[str, ...],
+    owner: str,
+    now: float,
+    revision: int,
 ) -> Claimed:
     number = row.attempt + 1
     of_row = {"of_id": row.id}
@@ -185,7 +186,7 @@ def _take(
         profile_name=row.profile_name,
         mail_from=row.mail_from,
         sender=json.loads(row.request).get("sender"),
-        recipients=_to_serve(connection, row.id),
+        recipients=people,
         octets=row.octets,
         smtputf8=row.smtputf8,
         lane=row.lane,
