@@ -25,6 +25,12 @@ from .tables import attempt, message, octets, recipient
 
 ALARM = LANES.index("alarm")
 
+MOST_OCTETS = 1024 * 1024
+"""Octets that are claimed together, but for one message: who claims has to send."""
+
+MORE = 50
+"""Candidates beside those wanted, where some may have too many recipients."""
+
 
 @frozen(kw_only=True)
 class Claimed:
@@ -128,7 +134,8 @@ def claim(
     By lane, then by due time; an alarm comes alone. *below_lane* leaves lanes from that
     one on; what would make it more than *most_recipients* in all is left, too.
     """
-    given: dict[str, Any] = {"now": now, "most": limit}
+    most = limit if most_recipients is None else limit + MORE
+    given: dict[str, Any] = {"now": now, "most": most}
     if id is not None:
         found = connection.execute(_OF_ID, {**given, "of_id": id})
     else:
@@ -137,8 +144,12 @@ def claim(
     claimed: list[Claimed] = []
     rows = found.all()
     if rows and rows[0].lane == ALARM:
-        rows = rows[:1]  # an alarm is in doubt for nobody else's sake
+        limit = 1  # an alarm is in doubt for nobody else's sake
+    room = MOST_OCTETS
     for row in rows:
+        room -= row.size
+        if len(claimed) == limit or (claimed and room < 0):
+            break
         people = tuple(connection.scalars(_TO_SERVE, {"of_id": row.id}))
         if most_recipients is not None:
             if len(people) > most_recipients:
