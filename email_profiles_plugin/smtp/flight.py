@@ -159,10 +159,16 @@ class Flight:
             yield from self._say(leg)
             yield self._content(leg)
         yield from self._meanwhile()
+        fault: ProtocolError | None = None
         for leg in legs:
             yield from self._hear(leg, ahead=False)
-            yield from self._hear_end(leg)
+            try:
+                yield from self._hear_end(leg)
+            except ProtocolError as error:  # the others have answers of their own
+                fault = fault or error
             self._end(leg)
+        if fault is not None:
+            raise fault
         if self.lost:
             raise OutOfStep
 
