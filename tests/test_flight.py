@@ -283,6 +283,28 @@ def test_content_taken_under_an_envelope_that_failed_is_in_doubt() -> None:
     assert ({}, ("b@x",)) == (codes(one), one.doubtful)
 
 
+@pytest.mark.parametrize(
+    ("replies", "doubtful", "others"),
+    [
+        ([451, 250, 250, 250], ("1@x",), [250, 250, 250, 250]),
+        ([451, 250, 250, 550], (), [250, 250, 250, 250]),
+        ([250, 550, 503, 250], ("1@x",), [250, 250, 250, 550]),
+        ([451, 250, 250, 250], ("1@x",), [421] * 4),
+    ],
+)
+def test_those_behind_a_fault_have_answers_of_their_own(
+    replies: list[int], doubtful: tuple[str, ...], others: list[int]
+) -> None:
+    """Whatever the server makes of one message, the next one's replies are heard."""
+    first, second = message("1@x"), message("2@x")
+    with pytest.raises(ProtocolError):
+        Played(CHUNKED, [*replies, *others], [first, second], proven=True)
+
+    stage = "RSET" if others[0] == 421 else "end of data"
+    assert {"2@x": (stage, others[-1])} == codes(second)
+    assert (doubtful, ()) == (first.doubtful, second.doubtful)
+
+
 @pytest.mark.parametrize("code", [500, 501, 502])
 def test_a_server_without_bdat_gets_nothing_more(code: int) -> None:
     """It takes the content for commands; the message was not accepted."""

@@ -83,6 +83,16 @@ def test_what_came_before_a_fault_counts() -> None:
             tally.answer(MAIL)
 
 
+def test_nothing_is_kept_of_what_comes_behind_a_fault() -> None:
+    """A server that talks on while we find out that it is gone fills no memory."""
+    tally = Tally(lambda line: None)
+    for _ in range(100):
+        tally.take(b"what\r\n" * 1000)
+
+    assert tally.failure is not None
+    assert len(tally.reader._buffer) <= 6000
+
+
 @pytest.mark.parametrize(
     ("now", "later"),
     [

@@ -161,12 +161,13 @@ class Flight:
             yield from self._say(leg)
             yield self._content(leg)
         yield from self._meanwhile()
-        faults = []
+        fault: ProtocolError | None = None
         for leg in legs:
             yield from self._hear(leg, ahead=False)
-            faults.append((yield from self._hear_end(leg)))
+            wrong = yield from self._hear_end(leg)
+            fault = fault or wrong  # the others have answers of their own
             self._end(leg)
-        for fault in filter(None, faults):
+        if fault is not None:
             raise fault
         if self.lost:
             raise OutOfStep

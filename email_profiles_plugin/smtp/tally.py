@@ -101,6 +101,8 @@ class Tally:
 
     def take(self, octets: bytes) -> bool:
         """Read what came; true if a reply was among it. Faults become *failure*."""
+        if self.failure is not None:  # nothing behind it is kept
+            return False
         self.reader.feed(octets)
         before = self._taken
         try:
