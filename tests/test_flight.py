@@ -506,15 +506,6 @@ def test_421_to_the_trial_of_an_idle_connection() -> None:
     assert submissions[0] is source.first
 
 
-def test_a_refused_reset_costs_the_others_nothing() -> None:
-    """What the server says of those behind it is heard, before the session ends."""
-    messages = [message("b@x", sender=f"{number}@s") for number in range(3)]
-    with pytest.raises(ProtocolError, match="RSET"):
-        Played(CHUNKED, [500, *[250] * 2, 503, *[250] * 8], messages, proven=True)
-
-    assert [False, True, True] == ["b@x" in one.answers for one in messages]
-
-
 plans = st.builds(
     Plan,
     mail=st.sampled_from([250, 250, 250, 451, 553]),
