@@ -85,6 +85,11 @@ def usable(held: Held, now: float) -> bool:
     return held.present and (held.expires_at is None or now < held.expires_at)
 
 
+def refused(held: Held, now: float) -> bool:
+    """Whether there is nothing but the word that a person is needed."""
+    return held.kept == "needs grant" and not usable(held, now)
+
+
 def retry_at(now: float, expires_at: float | None) -> float:
     """
     When to try a failed refresh again: after a quarter of the time that is left, or
