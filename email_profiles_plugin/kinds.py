@@ -15,7 +15,7 @@ from .profiles import Kind
 from .resolution import contained
 from .sealing import Body
 from .settlement import WAITING
-from .store import documents, health, settling, tokens, views
+from .store import documents, grants, health, settling, tokens, views
 from .store.documents import Stored
 
 PROFILE = "email_profile"
@@ -51,6 +51,7 @@ def profile_kind(
             settling.close(connection, id, by="", now=moment, error=reason)
         health.forget(connection, stored.id)
         tokens.forget(connection, stored.id)
+        grants.forget(connection, stored.id)
 
     def touched(connection: Connection, stored: Stored, moved: bool) -> None:
         health.resume(connection, stored.id)

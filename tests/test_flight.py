@@ -33,6 +33,7 @@ from email_profiles_plugin.smtp.mail import (
     in_turn,
     stuffed,
 )
+from email_profiles_plugin.smtp.source import Source
 from email_profiles_plugin.smtp.tally import Tally
 from email_profiles_plugin.smtp.transaction import limited
 from email_profiles_plugin.testing.smtp_model import Plan, SmtpModel
@@ -469,6 +470,40 @@ def fly(
 ) -> SubmissionError | None:
     flight = Flight(advance=in_turn(submissions), manner=manner)
     return run(flight, model, **how)
+
+
+class Breaks(SmtpModel):
+    """The reply to the content is lost."""
+
+    def feed(self, octets: bytes) -> list[bytes]:
+        return super().feed(octets)[:-1]
+
+
+def test_who_shall_come_again_is_in_no_doubt() -> None:
+    """452 at RCPT: the content was not taken for that recipient."""
+    one = message("b@x", "c@x")
+    fly(CHUNKED, [one], Breaks(plans={"a@x": Plan(recipients={"c@x": 452})}))
+
+    assert (("b@x",), ("c@x",)) == (one.doubtful, one.left)
+
+
+def test_421_to_the_trial_of_an_idle_connection() -> None:
+    """Nothing is handed over, and the message goes again."""
+    submissions = [message("b@x", sender=f"{number}@s") for number in range(4)]
+    source = Source(in_turn(submissions), lambda one: None)
+    told: list[int] = []
+
+    def advance(completing: Sequence[Submission], want: int) -> Sequence[Submission]:
+        told.append(len(completing))
+        return source.give(completing, want)
+
+    assert source.first is submissions[0]
+    flight = Flight(advance=advance, manner=evolve(CHUNKED, cold=True), proven=True)
+    run(flight, SmtpModel(close_after=0))
+    source.land(None, kept=True, closing=flight.closing)
+
+    assert {0} == set(told)
+    assert submissions[0] is source.first
 
 
 plans = st.builds(
