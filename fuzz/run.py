@@ -1,9 +1,9 @@
 """
 Fuzz one of the checks: `python fuzz/run.py replies|dialogues [libFuzzer's options]`.
 
-Needs atheris, and nothing else beyond the plugin; nobody imports this. What is found is
-kept in `fuzz/found`; with `-merge=1` the least of it that reaches as much is copied to
-`fuzz/found/NAME-least`.
+Needs atheris, and nothing else beyond the plugin; nobody imports this. What is found
+is kept in `fuzz/.found`; with `-merge=1` the least of it that reaches as much is copied
+to `fuzz/.found/NAME-least`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     name, *options = arguments
     with atheris.instrument_imports(include=WATCHED, enable_loader_override=False):
         check = import_module(name).check
-    found, least = HERE / "found" / name, HERE / "found" / f"{name}-least"
+    found, least = HERE / ".found" / name, HERE / ".found" / f"{name}-least"
     for folder in (found, least):
         folder.mkdir(parents=True, exist_ok=True)
     for case in kept(name):
