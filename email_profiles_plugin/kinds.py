@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import AuthProvider, Problem, Profile, Services
-from email_profiles_hookspecs.errors import InUse
+from email_profiles_hookspecs.errors import InUse, NotFound
 
 from . import documents as rules
+from . import linter
 from .documents.shapes import Schema
 from .profiles import Kind
 from .resolution import contained
@@ -42,6 +44,18 @@ def profile_kind(
         with contained(profile):
             return list(provider.check(profile, services(profile)))
 
+    def warn(body: object) -> list[Problem]:
+        if not isinstance(body, Mapping):
+            return []
+        profile = rules.profile_from_document(
+            body, id="", revision=0, schemas=schemas()
+        )
+        name, client = profile.auth.get("client"), None
+        if profile.mode == "oauth2" and isinstance(name, str):
+            with suppress(NotFound):
+                client = services(profile).clients.get(name)
+        return rules.warnings(body, linter.of_profile(body, client))
+
     def gone(connection: Connection, stored: Stored, force: bool) -> None:
         waiting = _waiting(connection, stored, force)
         moment = now()
@@ -62,7 +76,7 @@ def profile_kind(
         title="email profile",
         schema=lambda body: rules.profile_schema(body, schemas()),
         validate=lambda body: rules.validate_profile(body, schemas()),
-        warn=rules.warnings,
+        warn=warn,
         moved=rules.changed_place,
         check=check,
         gone=gone,
@@ -82,12 +96,17 @@ def client_kind() -> Kind:
         title="OAuth2 client",
         schema=lambda body: rules.client_schema(),
         validate=rules.validate_client,
-        warn=rules.client_warnings,
+        warn=_warn_of_client,
         moved=rules.changed_client_place,
         check=lambda body, id: (),
         gone=lambda connection, stored, force: None,
         touched=touched,
     )
+
+
+def _warn_of_client(body: object) -> list[Problem]:
+    lint = linter.of_client(body) if isinstance(body, Mapping) else ()
+    return rules.client_warnings(body, lint)
 
 
 def _waiting(connection: Connection, stored: Stored, force: bool) -> list[str]:
