@@ -44,18 +44,6 @@ def profile_kind(
         with contained(profile):
             return list(provider.check(profile, services(profile)))
 
-    def warn(body: object) -> list[Problem]:
-        if not isinstance(body, Mapping):
-            return []
-        profile = rules.profile_from_document(
-            body, id="", revision=0, schemas=schemas()
-        )
-        name, client = profile.auth.get("client"), None
-        if profile.mode == "oauth2" and isinstance(name, str):
-            with suppress(NotFound):
-                client = services(profile).clients.get(name)
-        return rules.warnings(body, linter.of_profile(body, client))
-
     def gone(connection: Connection, stored: Stored, force: bool) -> None:
         waiting = _waiting(connection, stored, force)
         moment = now()
@@ -76,7 +64,7 @@ def profile_kind(
         title="email profile",
         schema=lambda body: rules.profile_schema(body, schemas()),
         validate=lambda body: rules.validate_profile(body, schemas()),
-        warn=warn,
+        warn=lambda body: _warn_of_profile(body, schemas(), services),
         moved=rules.changed_place,
         check=check,
         gone=gone,
@@ -102,6 +90,22 @@ def client_kind() -> Kind:
         gone=lambda connection, stored, force: None,
         touched=touched,
     )
+
+
+def _warn_of_profile(
+    body: object,
+    schemas: Mapping[str, Schema],
+    services: Callable[[Profile], Services],
+) -> list[Problem]:
+    """The linter sees the profile's OAuth2 client too."""
+    if not isinstance(body, Mapping):
+        return []
+    profile = rules.profile_from_document(body, id="", revision=0, schemas=schemas)
+    name, client = profile.auth.get("client"), None
+    if profile.mode == "oauth2" and isinstance(name, str):
+        with suppress(NotFound):
+            client = services(profile).clients.get(name)
+    return rules.warnings(body, linter.of_profile(body, client))
 
 
 def _warn_of_client(body: object) -> list[Problem]:

@@ -32,12 +32,13 @@ def of_auth(
     """What is wrong in the `auth` of mode oauth2; *preset*: the mail server's."""
     wanted = preset.access if preset is not None else None
     server = server_of_client(client) if client is not None else None
-    if (
-        preset is not None
-        and wanted is not None
-        and server not in (None, wanted.server)
-    ):
-        yield from _other_server(preset, wanted.server, server)
+    if wanted is not None and server is not None and server is not wanted.server:
+        yield Finding(
+            _CLIENT,
+            f"is of {server.name}, and this mail server takes tokens of "
+            f"{wanted.server.name}",
+            f"use an OAuth2 client of {wanted.server.name}",
+        )
         return
     access = wanted or _access_of(server)
     if access is None:

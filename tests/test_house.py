@@ -33,7 +33,7 @@ FLOORS = {
         """,
     PURE: """
         addresses documents documents.* encodings linter masking media_types message
-        oauth oauth.* parts presets presets.* remedies remedy_table settlement smtp
+        oauth oauth.* parts presets presets.* remedies remedies.* settlement smtp
         smtp.dialogue smtp.flight smtp.mail smtp.replies smtp.source smtp.tally
         smtp.transaction token_linter token_rules verdict
         """,

@@ -18,7 +18,6 @@ from .values import (
     TENANT,
     USERNAME,
     Access,
-    Mode,
     Port,
     Preset,
 )
@@ -117,7 +116,7 @@ def make(preset: Preset, choices: Choices) -> Made:
     )
 
 
-def _mode(preset: Preset, choices: Choices) -> Mode:
+def _mode(preset: Preset, choices: Choices) -> str:
     return next((one for one in preset.modes if one == choices.mode), preset.modes[0])
 
 
@@ -152,7 +151,7 @@ def _misfits(preset: Preset, choices: Choices) -> Iterator[Problem]:
         yield from _misfits_of_access(preset, access, choices)
 
 
-def _one_of(modes: tuple[Mode, ...]) -> str:
+def _one_of(modes: tuple[str, ...]) -> str:
     return f"choose {' or '.join(modes)}"
 
 
