@@ -177,7 +177,7 @@ FASTMAIL_MAIL = Preset(
     sources=("simonrob/email-oauth2-proxy",),
 )
 
-_ZOHO = ("eu", "in", "com.au", "jp", "com.cn", "sa")
+_ZOHO = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa")
 
 ZOHO = Preset(
     name="zoho",
@@ -255,7 +255,7 @@ MAILGUN = Preset(
     hostname="smtp.mailgun.org",
     ports=(_SUBMISSION, _OTHER, _TLS, _RELAY),
     modes=("basic",),
-    regions={"eu": "smtp.eu.mailgun.org"},
+    regions={"us": "smtp.mailgun.org", "eu": "smtp.eu.mailgun.org"},
     username_is="the SMTP user of the sending domain",
     password_is="the SMTP user's password, not an API key",
     leads=("Domains in the EU region have smtp.eu.mailgun.org.",),

@@ -8,9 +8,11 @@ from typing import Any
 
 from attrs import frozen
 
+import email_profiles_schemas
 from email_profiles_hookspecs import Problem
 from email_profiles_hookspecs.errors import Invalid
 
+from ..documents import validate_client, validate_profile
 from .values import (
     CLIENT_ID,
     HOSTNAME,
@@ -25,6 +27,8 @@ from .values import (
 MANY = ("common", "organizations", "consumers")
 """Microsoft's names for tenants that nobody owns: a person signs in to them."""
 
+
+MODES = ("basic", "oauth2")
 
 _WORD = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
@@ -104,6 +108,7 @@ def make(preset: Preset, choices: Choices) -> Made:
         profile["limits"] = dict(preset.limits)
     if addresses := _from_addresses(preset, choices, profile["auth"]):
         profile["policy"] = {"from_addresses": addresses}
+    _validate(preset, profile, client)
     told = preset.notes + tuple(f"Not confirmed: {one}" for one in preset.leads)
     if not preset.confirmed:
         told += (f"What is known of {preset.title} is not from {preset.title} itself.",)
@@ -114,6 +119,18 @@ def make(preset: Preset, choices: Choices) -> Made:
         secrets=tuple(_secrets(preset, profile, client)),
         notes=told,
     )
+
+
+def _validate(
+    preset: Preset, profile: Mapping[str, Any], client: Mapping[str, Any] | None
+) -> None:
+    """Invalid where a choice is nothing that may stand in a document."""
+    schemas = {mode: email_profiles_schemas.load(f"auth_{mode}") for mode in MODES}
+    problems = validate_profile(profile, schemas)
+    if client is not None:
+        problems += validate_client(client)
+    if problems:
+        raise Invalid(f"preset {preset.name}", problems)
 
 
 def _mode(preset: Preset, choices: Choices) -> str:

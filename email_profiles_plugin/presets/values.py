@@ -82,7 +82,7 @@ class Access:
     """The usual tenant of a person's grant."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Preset:
     """
     A provider of mail: what a profile for it says, and what it must not say.

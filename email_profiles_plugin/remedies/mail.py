@@ -112,7 +112,7 @@ OTHER_MAIL = (
         code=535,
         enhanced="5.7.8",
         pattern=r"username and password not accepted|BadCredentials",
-        cause="Google takes no account's own password",
+        cause="Google refuses this password; the account's own is never taken",
         remedy="use an app password, or mode oauth2; `email-profiles profile new "
         "--preset gmail` has the settings",
         example="Username and Password not accepted. BadCredentials - gsmtp",
@@ -208,6 +208,23 @@ ANY_MAIL = (
         remedy="leave the mechanism at automatic, or use the mode that it asks for",
         example="Authentication mechanism is too weak",
         source="RFC 4954, 6",
+    ),
+    Row(
+        stages=AUTH,
+        pattern="the server has no AUTH",
+        cause="the server offers no way to sign in over this connection",
+        remedy="set use_starttls or use_ssl, without which many servers offer none; "
+        "or leave out the username, where none is needed",
+        example="the profile can do PLAIN, LOGIN; the server has no AUTH at all",
+        source="RFC 4954, 4",
+    ),
+    Row(
+        stages=AUTH,
+        pattern="the profile can do .{1,200}; the server has",
+        cause="the server has other ways to sign in than the profile",
+        remedy="leave the mechanism at automatic; else use the mode that has them",
+        example="the profile can do XOAUTH2; the server has PLAIN, LOGIN",
+        source="RFC 4954, 4",
     ),
     Row(
         code=538,
