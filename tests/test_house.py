@@ -32,10 +32,10 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses documents documents.* encodings linter masking media_types message
-        oauth oauth.* parts presets presets.* remedies remedies.* settlement smtp
-        smtp.dialogue smtp.flight smtp.mail smtp.replies smtp.source smtp.tally
-        smtp.transaction token_linter token_rules verdict
+        linter presets presets.* remedies remedies.* token_linter
+        addresses documents documents.* encodings masking media_types message oauth
+        oauth.* parts settlement smtp smtp.dialogue smtp.flight smtp.mail smtp.replies
+        smtp.source smtp.tally smtp.transaction token_rules verdict
         """,
     IO: """
         clock http http_failures secrets smtp.pool smtp.tls smtp.wire store store.*
