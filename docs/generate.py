@@ -19,7 +19,7 @@ import attrs
 import click
 
 import email_profiles_schemas
-from email_profiles_hookspecs import errors, providers, services, values
+from email_profiles_hookspecs import errors, jwt, providers, services, values
 
 Schema = Mapping[str, Any]
 
@@ -158,6 +158,14 @@ def contract_values() -> Iterator[str]:
             yield f"### {name}"
             yield documentation(one, whole=True)
             yield fields(one) if attrs.has(one) else "\n".join(members(one))
+    yield f"## {documentation(jwt).partition(',')[0]}"
+    yield inspect.cleandoc(jwt.__doc__ or "").partition("\n\n")[2]
+    for name, one in vars(jwt).items():
+        own = inspect.isfunction(one) and one.__module__ == jwt.__name__
+        if own and not name.startswith("_"):
+            yield f"### jwt.{name}"
+            yield f"`{name}{inspect.signature(one)}`".replace("'", "")
+            yield documentation(one, whole=True)
 
 
 def fields(value: type) -> str:
