@@ -26,6 +26,7 @@ def check(profile: Profile, services: Services) -> Iterable[Problem]:
     except NotFound:
         return  # told where references are looked at
     known = client.authorization_endpoint or client.issuer
+    known = known or client.device_authorization_endpoint
     if profile.auth.get("interactive") and not known:
         yield Problem(
             path="$.auth.interactive",

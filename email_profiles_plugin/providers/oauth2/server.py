@@ -2,65 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
 
 from email_profiles_hookspecs import HttpReply, OAuth2Client, Services
-from email_profiles_hookspecs.errors import TokenError
+from email_profiles_hookspecs.errors import HttpError, TokenError
 
 from . import metadata
+from .proof import Proof, prove
 
 
-@frozen
+@frozen(kw_only=True)
 class Server:
-    """Asks in the name of *client*, till *deadline* (monotonic) at the latest."""
+    """
+    Asks in the name of *client*, till *deadline* (monotonic) at the latest.
+
+    For one operation: metadata is looked up once, and noted in *learnt*, by issuer.
+    """
 
     client: OAuth2Client
     services: Services = field(repr=False)
     deadline: float
+    unique: Callable[[], str] = field(repr=False)
+    learnt: dict[str, Mapping[str, Any]] = field(factory=dict, repr=False)
 
     def endpoint(self, name: str) -> str | None:
         """The client's own, else the one in the issuer's metadata, else None."""
         own: str | None = getattr(self.client, name)
         if own is not None or self.client.issuer is None:
             return own
-        value = self.metadata().get(name)
+        value = self.metadata.get(name)
         return value if isinstance(value, str) else None
 
-    def post(self, endpoint: str, form: Mapping[str, str]) -> HttpReply:
-        """RFC 6749, 2.3.1: the request, with the client's proof of who it is."""
-        client, auth, method = self.client, None, self.client.token_endpoint_auth_method
-        if method == "none":
-            form = {**form, "client_id": client.client_id}
-        elif method in ("client_secret_basic", "client_secret_post"):
-            if client.client_secret is None:
-                raise TokenError(
-                    f"OAuth2 client {client.name!r} has no client secret",
-                    "set it, or another way for the client to authenticate",
-                )
-            secret = self.services.secrets.read(client.client_secret)
-            if method == "client_secret_basic":
-                auth = (client.client_id, secret)
-            else:
-                proof = {"client_id": client.client_id, "client_secret": secret}
-                form = {**form, **proof}
-        else:
+    def needed(self, name: str) -> str:
+        """As `endpoint`; TokenError where there is none."""
+        found = self.endpoint(name)
+        if found is None:
             raise TokenError(
-                f"OAuth2 client {client.name!r} authenticates by {method}, which comes "
-                "in a later version",
-                "choose client_secret_basic or client_secret_post",
+                f"OAuth2 client {self.client.name!r} has no {name.replace('_', ' ')}",
+                "set it, or an issuer whose metadata has one",
             )
-        return self._request("POST", endpoint, form=form, auth=auth)
+        return found
 
-    def metadata(self) -> dict[str, Any]:
+    def post(self, endpoint: str, form: Mapping[str, str]) -> HttpReply:
+        """The request, with the client's proof of who it is."""
+        services = self.services
+        now, unique = services.clock.now(), self.unique()
+        return self._request(
+            "POST",
+            endpoint,
+            form=form,
+            proof=prove(self.client, services.secrets, now, unique),
+        )
+
+    def promises_issuer(self) -> bool:
+        """
+        Whether authorization answers hold `iss`, as the metadata says (RFC 9207, 3).
+
+        No metadata, no promise: all that is needed may stand in the client.
+        """
+        if self.client.issuer is None:
+            return False
+        try:
+            said = self.metadata
+        except (TokenError, HttpError) as error:
+            log = self.services.logger
+            log.info("OAuth2 client %r: %s", self.client.name, error)
+            return False
+        return said.get("authorization_response_iss_parameter_supported") is True
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
         """What the client's issuer says of itself; TokenError where it says nothing."""
         issuer, found = self.client.issuer or "", list[str]()
         for url in metadata.places(issuer):
             reply = self._request("GET", url)
             said = metadata.read_object(reply.body) if reply.status == 200 else {}
             if said.get("issuer") == issuer:  # RFC 8414, 3.3
+                self.learnt[issuer] = said
                 return said
             if "issuer" in said:
                 found.append(str(said["issuer"])[: metadata.LONGEST])
@@ -79,17 +101,16 @@ class Server:
         method: str,
         url: str,
         form: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
+        proof: Proof | None = None,
     ) -> HttpReply:
         client, clock = self.client, self.services.clock
+        own = clock.monotonic() + client.request_timeout_ms / 1000
         return self.services.http.request(
             method,
             url,
-            form=form,
-            auth=auth,
+            form=None if form is None else {**form, **(proof.form if proof else {})},
+            auth=proof.auth if proof else None,
             ca_file=client.ca_file,
             connect_timeout_s=client.connect_timeout_ms / 1000,
-            deadline=min(
-                self.deadline, clock.monotonic() + client.request_timeout_ms / 1000
-            ),
+            deadline=min(self.deadline, own),
         )
