@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 from unittest.mock import patch
 
-from attrs import define, field
+from attrs import define, evolve, field
 from tape import CANNED, HELLO, Context, Plug, Tape, TapedWire
 
 from email_profiles_hookspecs import Credential, Limits, Profile, SmtpSettings, sasl
@@ -235,6 +235,10 @@ class Said:
     code: int | None = None
 
     @property
+    def yes(self) -> bool:
+        return self.code is not None and self.code // 100 == 2
+
+    @property
     def line(self) -> str:
         return self.write.line if isinstance(self.write, Command) else ""
 
@@ -287,35 +291,31 @@ class Oracle:
 
     def _read(self, plug: Plug, said: Sequence[Said]) -> None:
         """Take the transactions of a connection apart."""
-        good = True
+        good, begun, proven, out_of_step = True, False, False, False
         asked: dict[str, bool] = {}
-        out_of_step = False
         for one in said:
             if one.line == "RSET":
-                good = one.code is not None and one.code // 100 == 2
+                good = one.yes
             elif one.line.startswith("MAIL"):
-                asked = {}
-                taken = one.code is not None and one.code // 100 == 2
-                begun, good = good and taken, True
+                begun, good, asked = good and one.yes, True, {}
             elif one.line.startswith("RCPT"):
-                recipient = one.line[len("RCPT TO:<") : -1]
-                asked[recipient] = one.code is not None and one.code // 100 == 2
+                asked[one.line[len("RCPT TO:<") : -1]] = one.yes
             elif not isinstance(one.write, Command) and one.write.octets != b".\r\n":
                 handed_over = one.end <= len(plug.sent)
-                yes = one.code is not None and one.code // 100 == 2
+                fate = Fate(
+                    accepted=begun and one.yes and handed_over,
+                    handed_over=handed_over,
+                    # A yes to nobody's message, or what follows a BDAT that was
+                    # taken for commands, answers nothing.
+                    answered=one.code is not None
+                    and not out_of_step
+                    and (begun or not one.yes),
+                )
                 for recipient, taken in asked.items():
-                    fate = Fate(
-                        accepted=begun and taken and yes and handed_over,
-                        handed_over=handed_over,
-                        # a yes to nobody's message, or what follows a BDAT that
-                        # was taken for commands, answers nothing
-                        answered=one.code is not None
-                        and not out_of_step
-                        and (begun or not yes),
-                    )
-                    self.fates.setdefault(recipient, []).append(fate)
-                if isinstance(one.write, Chunk) and one.code in NO_BDAT:
-                    out_of_step = True
+                    own = evolve(fate, accepted=fate.accepted and taken)
+                    self.fates.setdefault(recipient, []).append(own)
+                proven |= one.yes
+                out_of_step |= not proven and one.code in NO_BDAT
 
     def _compare(self, one: Submission, recipient: str, fates: list[Fate]) -> None:
         answer = one.answers.get(recipient)
