@@ -22,6 +22,7 @@ from email_profiles_hookspecs.errors import (
     NeedsGrant,
     PluginFailed,
     SecretError,
+    TokenError,
 )
 from email_profiles_hookspecs.services import Clock
 
@@ -212,16 +213,20 @@ def _of_status(status: TokenStatus) -> dict[str, Any]:
 
 
 def _of_error(error: EmailProfilesError) -> dict[str, Any]:
-    args = [str(one)[:LONGEST] for one in error.args]
-    return {"error": type(error).__name__, "args": args}
+    """A contract error with its arguments; of any other, what it says."""
+    kind, args = type(error), error.args
+    plain = all(isinstance(one, str | int) for one in args)
+    if not plain or getattr(errors, kind.__name__, None) is not kind:
+        kind, args = TokenError, (str(error), error.remedy)
+    kept = [one[:LONGEST] if isinstance(one, str) else one for one in args]
+    return {"error": kind.__name__, "args": kept}
 
 
 def _told(row: InProgress) -> Completed:
     """What was kept of the first time, as it was told then."""
     result = json.loads(row.result)
     if "error" in result:
-        kind = getattr(errors, result["error"], None)
-        raise (kind or NeedsGrant)(*result["args"])
+        raise getattr(errors, result["error"])(*result["args"])
     kept = result["status"]
     if kept["expires_at"] is not None:
         kept["expires_at"] = datetime.fromtimestamp(kept["expires_at"], UTC)

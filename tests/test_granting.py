@@ -29,6 +29,7 @@ from email_profiles_hookspecs import (
     DeviceGrantable,
     Grantable,
     OAuth2Client,
+    Problem,
     Profile,
     Redirect,
     Reply,
@@ -290,10 +291,10 @@ def profile(mode: str = "kiosk", name: str = "cloud", **auth: Any) -> dict[str, 
 
 def test_they_are_what_the_contract_asks_for() -> None:
     """Checked by the type checker here, and by the core at run time."""
-    one: Callable[[Profile, Services], Grantable] = Kiosk
-    two: Callable[[Profile, Services], DeviceGrantable] = Kiosk
+    one: type[Grantable] = Kiosk
+    two: type[DeviceGrantable] = Kiosk
 
-    assert one is two
+    assert {Kiosk} == {one, two}
 
 
 def test_a_grant_from_beginning_to_end(bench: Bench) -> None:
@@ -363,6 +364,42 @@ def state(bench: Bench) -> str:
     return parse_qs(urlsplit(url).query)["state"][0]
 
 
+class Strange(GrantRefused):
+    """A plugin's own, with arguments of its own."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("strange", "invalid_grant", "look")
+        self.args = (reply,)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            Invalid("settings", [Problem(path="$.x", message="is wrong")]),
+            "$.x: is wrong",
+        ),
+        (Strange(Reply(code=550, text="c0de")), "strange: look"),
+        (ValueError("c0de"), "mode 'kiosk' failed"),
+    ],
+)
+def test_an_error_that_nobody_expects_is_told_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, raised: Exception, told: str
+) -> None:
+    """Whatever its arguments are, or wherever it comes from."""
+
+    def fail(*args: object) -> None:
+        raise raised
+
+    query = bench.begin()
+    monkeypatch.setattr(Kiosk, "complete", fail)
+    for _ in range(2):
+        with pytest.raises(EmailProfilesError) as caught:
+            bench.complete(query)
+        assert "c0de" not in str(caught.value)
+    assert told in str(caught.value)
+
+
 def test_what_the_server_refuses_ends_the_grant(bench: Bench) -> None:
     """A code that is no good is not tried again."""
     query = bench.begin()
@@ -429,7 +466,7 @@ def test_two_answers_at_once_are_one(bench: Bench) -> None:
         first = browsers.submit(bench.complete, query)
         bench.server.hold.wait_held()
         waited = threading.Event()
-        other._granting.pause = lambda seconds: (waited.set(), None)[1]
+        other._granting.pause = lambda seconds: waited.set()
         second = browsers.submit(other.tokens.complete, query, "cookie")
         assert waited.wait(10)
         bench.server.hold.open()

@@ -15,9 +15,9 @@ from attrs import define
 
 from email_profiles_hookspecs.errors import (
     EmailProfilesError,
-    GrantRefused,
     HttpError,
     NeedsGrant,
+    SlowDown,
     StateRefused,
     TokenTimeout,
 )
@@ -40,9 +40,6 @@ MINUTES = int(grant_rules.LIFETIME_S / 60)
 
 STRANGE = ("malformed", "unknown", "session")
 """Reasons for which an answer is nobody's business here: the right one may follow."""
-
-SLOWER_S = 5
-"""Seconds that each slow_down adds to the interval (RFC 8628, 3.5)."""
 
 
 @define(kw_only=True)
@@ -169,11 +166,8 @@ def await_device(
         pause(interval)
         try:
             status = poll()
-        except GrantRefused as error:
-            if error.error not in ("slow_down", "authorization_pending"):
-                raise
-            status = None
-            interval += SLOWER_S if error.error == "slow_down" else 0
+        except SlowDown as error:
+            status, interval = None, max(error.interval, interval)
         except (HttpError, TokenTimeout):
             status = None
             interval *= 2

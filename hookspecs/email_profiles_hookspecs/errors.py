@@ -22,6 +22,7 @@ All errors that cross the contract.
     ├── TokenError                      no token
     │   ├── NeedsGrant                  a person has to grant anew
     │   ├── GrantRefused                the authorization server said no
+    │   ├── SlowDown                    not yet: poll again, but less often
     │   └── TokenTimeout (TimeoutError) none within access_token_timeout_s
     ├── HttpError                       a request got no usable answer
     ├── PluginFailed                    a mode's plugin raised what is none of these
@@ -191,6 +192,15 @@ class GrantRefused(TokenError):
         super().__init__(message, remedy)
         self.args = (message, error, remedy)
         self.error = error
+
+
+class SlowDown(TokenError):
+    """A device grant is still pending; wait *interval* seconds between polls now."""
+
+    def __init__(self, message: str, interval: int, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, interval, remedy)
+        self.interval = interval
 
 
 class TokenTimeout(TokenError, TimeoutError):
