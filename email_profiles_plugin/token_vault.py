@@ -127,6 +127,10 @@ class TokenVault:
             row, mine = self._take(owner, None if insist else after)
             if mine:
                 return self._fetch(fetch, row, owner, timing, granted)
+            if not (insist or row.lease_owner) and token_rules.refused(
+                row.held, self.now()
+            ):
+                raise NeedsGrant(row.error, "grant access anew")
             if not insist and self._enough(row, after):
                 if held := self.opened(row):
                     return held

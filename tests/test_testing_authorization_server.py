@@ -317,6 +317,22 @@ def test_refresh_rotates_and_detects_reuse(browser: Browser) -> None:
     assert not server.accepts(server.rules.user, second["access_token"])
 
 
+def test_a_spent_token_has_its_grace(browser: Browser) -> None:
+    """For some seconds it may come again, as where the answer was lost."""
+    server, now = browser.server, [1e9]
+    server.rules.clock = lambda: now[0]
+    server.rules.reuse_grace_s = 30
+    first = browser.grant()
+    for _ in range(2):
+        answer = browser.refresh(first["refresh_token"])
+        assert 200 == answer.status_code
+        now[0] += 29
+    again = browser.refresh(first["refresh_token"])
+
+    assert (400, 1) == (again.status_code, server.reuses)
+    assert 400 == browser.refresh(answer.json()["refresh_token"]).status_code
+
+
 def test_reuse_detection_can_be_off(browser: Browser) -> None:
     """Then a spent token is merely refused."""
     browser.server.rules.detect_reuse = False

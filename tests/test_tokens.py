@@ -212,6 +212,38 @@ def test_two_processes_one_request(bench: Bench) -> None:
     assert 1 == len(bench.issuer.asked)
 
 
+def test_two_processes_one_refusal(bench: Bench) -> None:
+    """Who waits for another's refresh, which is refused, does not ask again."""
+    bench.issuer.refresh_token = "canary-refresh"
+    bench.current(bench.tokens())
+    bench.clock.forward(3600)
+    bench.issuer.error = GrantRefused("refused", "invalid_grant")
+    fetching, go_on = threading.Event(), threading.Event()
+
+    def slow(previous: Token | None, deadline: float) -> Token:
+        fetching.set()
+        go_on.wait(10)
+        return bench.issuer.fetch(previous, deadline)
+
+    def pause(seconds: float) -> None:
+        go_on.set()
+        refused.join(10)
+
+    def ask() -> None:
+        with pytest.raises(GrantRefused):
+            first.current(slow, SOON, TIMING)
+
+    first = bench.tokens()
+    refused = threading.Thread(target=ask)
+    refused.start()
+    fetching.wait(10)
+    second = bench.tokens(pause=pause)
+
+    with pytest.raises(NeedsGrant, match="refused"):
+        second.current(bench.issuer.fetch, SOON, Timing(access_token_timeout_s=0))
+    assert 2 == len(bench.issuer.asked)
+
+
 def test_dead_holder(bench: Bench) -> None:
     """A lease of a process that died runs out; what it brings later is not saved."""
 

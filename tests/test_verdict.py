@@ -208,6 +208,7 @@ ALL_ERRORS = [
     errors.Invalid("x", []),
     errors.NotFound("email profile", "x"),
     errors.StaleRevision("x", "y"),
+    errors.StateRefused("x", "used", "y"),
     errors.Unknown("x", "id", "y"),
     errors.GrantRefused("x", "invalid_grant", "y"),
     errors.Refused("RCPT", Reply(code=550, text="no"), "y"),

@@ -94,10 +94,10 @@ class Group:
     What is written together, and how many replies are waited for.
 
     Each write brings a reply. A group that waits for none leaves with the next one
-    that waits; who comes later asks for its replies by a group without writes. *some*:
-    as many of its replies as are there do, if it is one.
-    *tell* takes the lines as a log may hold them, *handed* is called when the last
-    octet has left our hands. The reply to a *final* dot may take longer than others.
+    that waits, or that says *flush*; who comes later asks for its replies by a group
+    without writes. *some*: as many of its replies as are there do, if it is one. *tell*
+    takes the lines as a log may hold them, *handed* is called when the last octet has
+    left our hands. The reply to a *final* dot may take longer than others.
     What *hide* holds is masked in the replies, should the server echo it.
     """
 
@@ -105,6 +105,7 @@ class Group:
     writes: tuple[Command | Content | Chunk, ...] = ()
     replies: int = 1
     some: bool = False
+    flush: bool = False
     tell: Tell | None = None
     handed: Callable[[], None] = nothing
     final: bool = False

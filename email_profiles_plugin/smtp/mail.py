@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from attrs import define, field, frozen
 
@@ -11,6 +13,9 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 from ..encodings import lines_fit
 from .dialogue import Answer, Tell, unheard
 from .replies import CLOSING
+
+_TEXT = bytes({*range(256)} - {*b"\r\n\0"})
+"""All octets but those that have to stand where they belong, or nowhere."""
 
 
 @frozen(kw_only=True)
@@ -30,13 +35,9 @@ def checked(octets: bytes) -> bytes:
     ValueError for what could be read as two messages, or as none: a bare CR or LF,
     NUL, a line over 998 octets, a missing final CRLF.
     """
-    ends = octets.count(b"\r\n")
-    if (
-        not octets.endswith(b"\r\n")
-        or not ends == octets.count(b"\r") == octets.count(b"\n")
-        or b"\0" in octets
-        or not lines_fit(octets)
-    ):
+    ends = octets.translate(None, _TEXT)
+    whole = octets.endswith(b"\r\n") and ends == b"\r\n" * (len(ends) // 2)
+    if not (whole and lines_fit(octets)):
         raise ValueError("not a message: bare CR or LF, NUL, or a line too long")
     return octets
 
@@ -91,6 +92,12 @@ class Submission:
         """The message goes on its way to *recipients*."""
         self.awaiting, self.handed_over = tuple(recipients), False
 
+    def recall(self, recipients: Sequence[str]) -> None:
+        """The server does not take the message for these, and has said so."""
+        if recipients:
+            gone = {*recipients}
+            self.awaiting = tuple(one for one in self.awaiting if one not in gone)
+
     def start_again(self) -> None:
         """It goes over another connection: what ended this one decides on nobody."""
         for recipient, answer in list(self.answers.items()):
@@ -108,15 +115,24 @@ Advance = Callable[[Sequence[Submission], int], Sequence[Submission]]
 """
 Where a flight's messages come from: called with those whose last octet is about to
 go, and how many more are wanted. Marks as withdrawn what may not go, and returns what
-follows. What it raises ends the flight, with nothing of these sent.
+follows. What it raises ends the flight, with nothing of these sent. Called with neither
+while the server is at work: a moment to make more ready.
 """
 
 
-def in_turn(submissions: Iterable[Submission]) -> Advance:
-    """A source that gives *submissions* one after the other, and withdraws none."""
-    source = iter(submissions)
+def in_turn(submissions: Iterable[Submission], ahead: int = 8) -> Advance:
+    """
+    A source that gives *submissions* one after the other, and withdraws none.
+
+    Takes *ahead* of them at a time, while the server is at work where it can: what
+    makes them is warm in the processor's caches after the first.
+    """
+    source, ready = iter(submissions), deque[Submission]()
 
     def advance(completing: Sequence[Submission], want: int) -> list[Submission]:
-        return [one for _, one in zip(range(want), source, strict=False)]
+        spare = not completing and not want
+        if len(ready) < (ahead // 2 if spare else want):
+            ready.extend(islice(source, max(ahead, want)))
+        return [ready.popleft() for _ in range(min(want, len(ready)))]
 
     return advance

@@ -38,10 +38,13 @@ class Source:
 
     def give(self, completing: Sequence[Submission], want: int) -> Sequence[Submission]:
         """The flight's `Advance`."""
+        if not completing and not want:
+            self.advance([], 0)
+            return ()
         given: list[Submission] = []
         while self.waiting and len(given) < want:
             given.append(self.waiting.popleft())
-        given += self._more(completing, want - len(given))
+        given += self._more(completing, 0 if given else want)
         flying = [one for one in self.aloft if not one.done]
         self._served |= len(flying) < len(self.aloft)
         self.aloft = flying + given

@@ -190,7 +190,7 @@ class Wire:
         tally = self._tally
         if group.writes:
             tally.put(group)
-        if tally.waits and group.replies:
+        if tally.waits and (group.replies or group.flush):
             self._write(group)
         replies: list[Reply] = []
         while len(replies) < group.replies:

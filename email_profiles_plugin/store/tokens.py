@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from ..token_rules import Held, Kept, usable
+from ..token_rules import Held, Kept, refused, usable
 from . import health
 from .tables import token
 
@@ -109,15 +109,17 @@ def take(
     """
     The row, and whether *owner* may fetch the next token now, till *until*.
 
-    Not where a good token of a generation after *after* is stored (None: in any
-    case), nor while another's lease lasts. Notes that the next generation's fetch
-    has begun.
+    Not while another's lease lasts; and, unless *after* is None, neither where a good
+    token of a generation after it is stored nor where a person is needed. Notes that
+    the next generation's fetch has begun.
     """
     stored = read(connection, profile_id, lock=True)
     row = stored.issued_for(fingerprint)
     enough = after is not None and row.generation > after and usable(row.held, now)
     if enough or (stored.lease_owner and (stored.lease_until or 0) > now):
         return row, False
+    if after is not None and not stored.lease_owner and refused(row.held, now):
+        return row, False  # by what another was told meanwhile
     following = row.generation + 1
     row = evolve(
         row,
@@ -145,7 +147,8 @@ def save(
     row = read(connection, profile_id, lock=True)
     if row.lease_owner != owner:
         return None
-    if obtained.granted or row.error != obtained.rejected:
+    troubled = row.state != "valid" and row.error != obtained.rejected
+    if obtained.granted or troubled:
         health.resume(connection, profile_id)
     generation = row.generation + 1
     # A session outlives its token, but not the grant behind it.

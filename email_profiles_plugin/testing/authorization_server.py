@@ -209,6 +209,11 @@ class AuthorizationServer:
         """How often the token endpoint was asked, answered or not."""
         return sum(request.path == "/token" for request in tuple(self.requests))
 
+    @property
+    def reuses(self) -> int:
+        """How often a spent refresh token came again, and was refused."""
+        return self._validator.reuses
+
     # What it does
 
     def _respond(

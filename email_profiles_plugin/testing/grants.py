@@ -40,6 +40,7 @@ class GrantValidator(RequestValidator):  # type: ignore[misc]
         self.clients: MutableMapping[str, RegisteredClient] = {}
         self.codes: dict[str, AuthorizationCode] = {}
         self.tokens: dict[str, IssuedToken] = {}
+        self.reuses = 0
 
     def revoke_family(self, family: str) -> None:
         """Make every token of one grant worthless."""
@@ -198,10 +199,13 @@ class GrantValidator(RequestValidator):  # type: ignore[misc]
             return False
         if token.kind != "refresh_token":
             return False
-        if token.spent and self.rules.detect_reuse:
-            self.revoke_family(token.family)  # RFC 9700, 4.14.2
+        active = token.active(self.rules.clock(), self.rules.reuse_grace_s)
+        if token.spent_at is not None and not active:
+            self.reuses += 1
+            if self.rules.detect_reuse:
+                self.revoke_family(token.family)  # RFC 9700, 4.14.2
         request.user, request.origin = token.user, token
-        return token.active(self.rules.clock())
+        return active
 
     def rotate_refresh_token(self, request: Any) -> bool:
         return self.rules.rotate
@@ -221,8 +225,8 @@ class GrantValidator(RequestValidator):  # type: ignore[misc]
         if "refresh_token" not in token or token["refresh_token"] in self.tokens:
             return
         self._keep("refresh_token", token, request, family, None)
-        if isinstance(origin, IssuedToken):
-            origin.spent = True
+        if isinstance(origin, IssuedToken) and origin.spent_at is None:
+            origin.spent_at = now
 
     def _keep(
         self,

@@ -25,8 +25,9 @@ class AuthorizationRules:
 
     `lifetime_s`: of access tokens, in seconds. `token_length`: their characters; big
     providers' have 1,500 to 2,500. `rotate`: each refresh spends its refresh token.
-    `detect_reuse`: a spent one revokes its whole family. `omit`: the members left out
-    of token answers. `offline_params`: what an authorization request must carry to be
+    `detect_reuse`: a spent one revokes its whole family, unless it comes again within
+    `reuse_grace_s` seconds: then it counts as if it were not spent. `omit`: the
+    members left out of token answers. `offline_params`: what an authorization request must carry to be
     given a refresh token. `scopes`: those allowed; None: all.
     `device_answers`: errors for the next polls of a device, before it is approved.
     `metadata`: laid over the metadata document; a member that is None is left out.
@@ -40,6 +41,7 @@ class AuthorizationRules:
     token_length: int = 48
     rotate: bool = True
     detect_reuse: bool = True
+    reuse_grace_s: float = 0
     require_pkce: bool = True
     omit: set[str] = field(factory=set)
     offline_params: dict[str, str] = field(factory=dict)
@@ -103,13 +105,18 @@ class IssuedToken:
     family: str
     issued_at: float
     expires_at: float | None = None
-    spent: bool = False
+    spent_at: float | None = None
     revoked: bool = False
 
-    def active(self, now: float) -> bool:
-        """Whether it is good for anything at *now*, seconds since 1970."""
+    def active(self, now: float, grace_s: float = 0) -> bool:
+        """
+        Whether it is good for anything at *now*, seconds since 1970.
+
+        A spent one is, for *grace_s* seconds.
+        """
         fresh = self.expires_at is None or now < self.expires_at
-        return fresh and not self.spent and not self.revoked
+        spent = self.spent_at is not None and now >= self.spent_at + grace_s
+        return fresh and not spent and not self.revoked
 
 
 def read_assertion(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,6 +8,7 @@ All errors that cross the contract.
     │   ├── StaleRevision               it was changed since it was read
     │   ├── NameTaken
     │   ├── InUse                       something refers to it
+    │   ├── StateRefused                an answer to no grant that is in progress
     │   └── IdempotencyConflict         the same key with other content
     ├── Disabled                        the profile is switched off
     ├── FromNotAllowed                  the profile may not send as this address
@@ -103,6 +104,20 @@ class NameTaken(Conflict):
 
 class InUse(Conflict):
     """Something refers to the document; the message names what."""
+
+
+class StateRefused(Conflict):
+    """
+    An authorization server's answer belongs to no grant that may go on.
+
+    *reason*: `malformed`, `unknown` (or forged), `session` (another one's), `used`,
+    `expired`, `redirect_uri` (it came in elsewhere), `changed` (the profile was).
+    """
+
+    def __init__(self, message: str, reason: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, reason, remedy)
+        self.reason = reason
 
 
 class IdempotencyConflict(Conflict):

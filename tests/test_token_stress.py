@@ -1,0 +1,398 @@
+"""One refresh at a time over processes, and a grant that outlives them: under load."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from attrs import define, field
+
+from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.testing import AuthorizationServer
+from email_profiles_plugin.token_vault import LEASE_S
+
+SCRIPT = Path(__file__).with_name("token_sender.py")
+MAILBOX = "gateway@plant.example"
+CALLBACK = "http://127.0.0.1/callback"
+SENDS, THREADS, PROCESSES = 1000, 8, 3
+
+
+def load(path: Path) -> Any:
+    """The script that the processes run, as a module of ours."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+token_sender = load(SCRIPT)
+
+
+@define(eq=False)
+class Child:
+    """One of the processes."""
+
+    process: subprocess.Popen[str]
+    asked: bool = False
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def tell(self, **command: Any) -> None:
+        """Give it a command; one that is dead doesn't mind."""
+        self.asked = True
+        self._write(json.dumps(command))
+
+    def go_on(self) -> None:
+        self._write("")
+
+    def hear(self) -> dict[str, Any] | None:
+        """Its next answer; None: it died."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            return None
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        self.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _write(self, text: str) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{text}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+
+@define(eq=False)
+class Plant:
+    """A home, its authorization server, and the processes that share it."""
+
+    folder: Path
+    home: Path
+    clock: Any
+    server: AuthorizationServer
+    stack: ExitStack
+    children: list[Child] = field(factory=list)
+
+    def start(self, count: int) -> list[Child]:
+        """Processes, which are ready."""
+        for child in [self.begin() for _ in range(count)]:
+            self.admit(child)
+        return self.children
+
+    def admit(self, child: Child) -> None:
+        """One more, when it is ready."""
+        assert {"at": "open"} == child.hear()
+        self.children.append(child)
+
+    def begin(self) -> Child:
+        """One that will be ready soon."""
+        paths = os.pathsep.join(path for path in sys.path if path)
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(self.home), str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        child = Child(process)
+        self.stack.callback(child.end)
+        return child
+
+    def grant(self) -> None:
+        """A person grants access to profile `granted`, through the first process."""
+        import requests
+
+        query = {
+            "response_type": "code",
+            "client_id": "gateway",
+            "redirect_uri": CALLBACK,
+        }
+        answer = requests.get(
+            self.server.authorization_endpoint,
+            params=query,
+            verify=str(self.server.ca_file),
+            allow_redirects=False,
+            timeout=30,
+        )
+        code = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))["code"]
+        child = self.children[0]
+        child.tell(do="grant", profile="granted", code=code, redirect_uri=CALLBACK)
+        assert {"state": "valid"} == child.hear()
+
+    def refreshes(self) -> int:
+        """Requests at the token endpoint, those for a new grant aside."""
+        return sum(
+            one.path == "/token" and one.grant_type != "authorization_code"
+            for one in tuple(self.server.requests)
+        )
+
+
+@pytest.fixture
+def plant(
+    tmp_path: Path,
+    open_profiles: Callable[..., EmailProfiles],
+    profile_document: Callable[..., dict[str, Any]],
+    authorization_server: AuthorizationServer,
+) -> Iterator[Plant]:
+    """Profiles `own` (client credentials) and `granted` (a grant of a person's)."""
+    import pluggy
+
+    server = authorization_server
+    clock = token_sender.SharedClock(tmp_path / "clock")
+    server.rules.clock = clock.timestamp
+    server.rules.require_pkce = False
+    server.register("gateway", None)
+    server.register("robot", "s3cret", user=MAILBOX)
+    manager = pluggy.PluginManager("email_profiles")
+    manager.register(token_sender.Site(), "site")
+    profiles = open_profiles(plugin_manager=manager, deliver=False)
+    issuer = {
+        "token_endpoint": server.token_endpoint,
+        "ca_file": str(server.ca_file),
+    }
+    client = {"name": "robot", "client_id": "robot", "client_secret": "s3cret"}
+    profiles.clients.apply({**client, **issuer}, actor="test")
+    for auth in (
+        {"mode": "oauth2", "username": MAILBOX, "client": "robot"},
+        {"mode": "granted", "username": MAILBOX, "client_id": "gateway", **issuer},
+    ):
+        name = "own" if auth["mode"] == "oauth2" else "granted"
+        document = {"name": name, "smtp": {"hostname": "localhost"}, "auth": auth}
+        profiles.profiles.apply(document, actor="test")
+    with ExitStack() as stack:
+        yield Plant(tmp_path, profiles.home, clock, server, stack)
+
+
+def send(children: list[Child], profile: str, stages: list[str]) -> None:
+    """1,000 sends' worth of credentials, in 8 threads of each process."""
+    for child in children:
+        child.tell(
+            do="acquire",
+            profile=profile,
+            threads=THREADS,
+            count=SENDS // THREADS,
+            stages=stages,
+        )
+
+
+def all_are_at(stage: str, children: list[Child]) -> None:
+    assert [{"at": stage}] * len(children) == [child.hear() for child in children]
+
+
+def go_on(children: list[Child]) -> None:
+    for child in children:
+        child.go_on()
+
+
+def result(generations: list[int], parts: int = 1) -> dict[str, Any]:
+    """What a process says when all went well."""
+    count = SENDS // THREADS // parts * parts * THREADS
+    return {"count": count, "generations": generations, "failures": []}
+
+
+def test_no_token_yet(plant: Plant) -> None:
+    """1,000 sends in 8 threads of each of 3 processes make one token request."""
+    children = plant.start(PROCESSES)
+    plant.server.hold.close()
+    send(children, "own", ["begun"])
+    all_are_at("begun", children)
+    go_on(children)
+    plant.server.hold.wait_held()
+    plant.server.hold.open()
+
+    assert [result([1])] * PROCESSES == [child.hear() for child in children]
+    assert 1 == plant.server.token_requests
+
+
+@pytest.mark.parametrize("profile", ["own", "granted"])
+def test_the_token_expires_under_load(plant: Plant, profile: str) -> None:
+    """All of them find it expired at the same moment: one more request."""
+    children = plant.start(PROCESSES)
+    if profile == "granted":
+        plant.grant()
+    send(children, profile, ["begun", "half"])
+    all_are_at("begun", children)
+    go_on(children)
+    all_are_at("half", children)
+    plant.clock.forward(3600)
+    go_on(children)
+
+    assert [result([1, 2], 2)] * PROCESSES == [child.hear() for child in children]
+    assert 2 == plant.server.token_requests
+
+
+@pytest.mark.parametrize("profile", ["own", "granted"])
+def test_whoever_refreshes_is_killed(plant: Plant, profile: str) -> None:
+    """
+    SIGKILL while the server has decided, and not answered: two requests at most.
+
+    The answer's refresh token is lost with it; the spent one is sent again, as no
+    other is known, and a server with a grace period takes it.
+    """
+    plant.server.rules.reuse_grace_s = LEASE_S * 2
+    victim, *others = plant.start(PROCESSES)
+    generation = 1
+    if profile == "granted":
+        plant.grant()
+        plant.clock.forward(3600)
+        generation = 2
+    plant.server.hold.close()
+    send([victim], profile, [])
+    plant.server.hold.wait_held()
+    send(others, profile, ["begun"])
+    all_are_at("begun", others)
+    go_on(others)
+    victim.kill()
+    plant.server.hold.open()
+    plant.clock.forward(LEASE_S + 1)
+
+    assert [result([generation])] * 2 == [child.hear() for child in others]
+    assert 2 == plant.refreshes()
+    assert 0 == plant.server.reuses
+
+
+HOUR_S, LIFETIME_S = 3600, 5
+
+STAGES = ("asking", "held", "answered", "saved")
+"""Before the request; while the server answers; before and after the token is kept."""
+
+LOSING = ("held", "answered")
+"""Stages at which the server has rotated, and we have not committed."""
+
+
+@define(eq=False)
+class Hour:
+    """An hour of simulated life: all need a token each time that one has expired."""
+
+    plant: Plant
+    chance: random.Random
+    kills: Counter[str] = field(factory=Counter)
+    lost: list[str] = field(factory=list)
+    """What the state said when the grant was lost."""
+
+    def live(self, seconds: int, each: int) -> None:
+        """So many *seconds*; at each stage *each* die, at random times."""
+        self.plant.server.rules.lifetime_s = LIFETIME_S
+        self.plant.start(4)
+        self.plant.grant()
+        standby = self.plant.begin()
+        rounds = seconds // LIFETIME_S
+        deaths = STAGES * each
+        times = self.chance.sample(range(rounds), len(deaths))
+        fatal = dict(zip(times, deaths, strict=True))
+        for number in range(rounds):
+            self.plant.clock.forward(LIFETIME_S)
+            self._round(stage := fatal.get(number, ""))
+            if stage:
+                self.plant.admit(standby)
+                standby = self.plant.begin()
+
+    def _round(self, stage: str) -> None:
+        """Everybody needs the next token; one may die of it, and is replaced."""
+        plant = self.plant
+        if stage == "held":
+            plant.server.hold.close()
+        elif stage:
+            (plant.folder / "die").write_text(stage)
+        for child in plant.children:
+            child.tell(do="acquire", profile="granted", threads=2, count=1, stages=[])
+        if stage:
+            self._bury(stage)
+        told = [child.hear() for child in plant.children]
+        failures = {one for each in told if each for one in each["failures"]}
+        generations = {one for each in told if each for one in each["generations"]}
+        if failures:
+            self._mourn()
+        else:
+            assert 1 == len(generations)
+
+    def _bury(self, stage: str) -> None:
+        """One dies, and so does its lease, after a while."""
+        plant = self.plant
+        if stage == "held":
+            plant.server.hold.wait_held()
+            pid = int((plant.folder / "asking").read_text())
+            (victim,) = (child for child in plant.children if child.pid == pid)
+            victim.kill()
+            plant.server.hold.open()
+        else:
+            victim = self._found_dead()
+        plant.children.remove(victim)
+        self.kills[stage] += 1
+        if stage != "saved":
+            plant.clock.forward(LEASE_S + 1)
+
+    def _found_dead(self) -> Child:
+        """Whoever died; all others answer, or wait for its lease."""
+        import selectors
+
+        with selectors.DefaultSelector() as selector:
+            for child in self.plant.children:
+                pidfd = os.pidfd_open(child.pid)
+                self.plant.stack.callback(os.close, pidfd)
+                selector.register(pidfd, selectors.EVENT_READ, child)
+            ((key, _), *_) = selector.select(30)
+        dead: Child = key.data
+        dead.process.wait()
+        return dead
+
+    def _mourn(self) -> None:
+        """The grant is lost; a person grants access anew."""
+        child = self.plant.children[0]
+        child.tell(do="status", profile="granted")
+        status = child.hear()
+        assert status is not None
+        self.lost.append(f"{status['state']}: {status['error']}")
+        self.plant.grant()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "each", "grace"), [(HOUR_S, 6, 0), (900, 3, LEASE_S * 2)]
+)
+def test_an_hour_of_rotation(
+    plant: Plant, seconds: int, each: int, grace: float
+) -> None:
+    """
+    A server that revokes the family when an old refresh token comes again.
+
+    The grant is lost by a kill between the server's rotation and our commit, by
+    nothing else, and the state says so; never where the server's grace is longer than
+    the lease.
+    """
+    plant.server.rules.reuse_grace_s = grace
+    hour = Hour(plant, random.Random(1993))
+
+    hour.live(seconds, each)
+
+    assert dict.fromkeys(STAGES, each) == hour.kills
+    losses = 0 if grace else sum(hour.kills[stage] for stage in LOSING)
+    assert losses == len(hour.lost)
+    assert [] == [one for one in hour.lost if "answer lost" not in one]
+    assert [] == [one for one in hour.lost if not one.startswith("needs grant: ")]
+    assert losses == plant.server.reuses
