@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from email_profiles_hookspecs import (
     HttpReply,
@@ -296,14 +296,12 @@ class FakeServices:
     http: FakeHttp = field(factory=lambda: FakeHttp(_nothing))
     secrets: FakeSecrets = field(factory=FakeSecrets)
     clients: FakeClients = field(factory=FakeClients)
-    tokens: FakeTokens = field()
+    tokens: FakeTokens = field(
+        default=Factory(lambda self: FakeTokens(self.clock), takes_self=True)
+    )
     logger: Logger = field(
         factory=lambda: logging.getLogger("email_profiles_plugin.mode.fake")
     )
-
-    @tokens.default
-    def _tokens(self) -> FakeTokens:
-        return FakeTokens(self.clock)
 
     @property
     def used(self) -> tuple[str, ...]:
