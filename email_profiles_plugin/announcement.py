@@ -32,16 +32,19 @@ class Announcer:
         """Somebody implements the hook."""
         return bool(self._observers())
 
-    def announce(self, ids: Sequence[str]) -> None:
+    def announce(self, ids: Sequence[str], *, silent: bool = False) -> None:
         """
         Tell the observers of each of these messages that nobody was told of.
 
-        Raises nothing: what was not announced is found again later.
+        *silent*: they were settled when nobody observed, and say so. Raises nothing:
+        what was not announced is found again later.
         """
         if not ids:
             return
         with self.settled:
             self.settled.notify_all()
+        if silent:
+            return
         try:
             told = [id for id in ids if self._tell(id)]
             if told:

@@ -20,6 +20,7 @@ from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
 from .clock import SystemChance
+from .granting import Granting
 from .http import HttpClient
 from .kinds import client_kind, profile_kind
 from .management import TokenManagement
@@ -70,6 +71,7 @@ class Assembly:
     plugins: Plugins = field(init=False)
     builtin: BuiltIn = field(init=False)
     keeper: TokenKeeper = field(init=False)
+    granting: Granting = field(init=False)
     resolver: Resolver = field(init=False)
     announcer: Announcer = field(init=False)
     intake: Intake = field(init=False)
@@ -106,11 +108,7 @@ class Assembly:
         )
         self.outbox = self._outbox()
         self._documents(provision)
-        self.tokens = TokenManagement(
-            clock=self.clock,
-            profile=self.known,
-            authenticator=self.resolver.authenticator,
-        )
+        self.tokens = self._tokens(provision)
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,
@@ -194,6 +192,24 @@ class Assembly:
             announce=self.announcer.announce,
             renew=renewal.look,
             retention_s=self.settings.retention_s,
+        )
+
+    def _tokens(self, provision: Provision) -> TokenManagement:
+        self.granting = Granting(
+            database=self.database,
+            keyring=self.keyring,
+            clock=self.clock,
+            chance=self.chance,
+        )
+        return TokenManagement(
+            database=self.database,
+            clock=self.clock,
+            granting=self.granting,
+            profile=self.known,
+            by_id=self.resolver.by_id,
+            authenticator=self.resolver.authenticator,
+            fingerprint=provision.fingerprint,
+            callback_uid=self.resolver.callback_uid,
         )
 
     def _documents(self, provision: Provision) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 import uuid
 from datetime import UTC, datetime
@@ -34,3 +35,7 @@ class SystemChance:
     def unique(self) -> str:
         """A new id, as 32 hexadecimal digits."""
         return uuid.uuid4().hex
+
+    def secret(self) -> str:
+        """256 bits that nobody can guess, as 43 characters that a URL may hold."""
+        return secrets.token_urlsafe(32)

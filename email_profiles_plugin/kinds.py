@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import AuthProvider, Problem, Profile, Services
-from email_profiles_hookspecs.errors import InUse
+from email_profiles_hookspecs.errors import InUse, NotFound
 
 from . import documents as rules
+from . import linter
 from .documents.shapes import Schema
 from .profiles import Kind
 from .resolution import contained
 from .sealing import Body
 from .settlement import WAITING
-from .store import documents, health, settling, tokens, views
+from .store import documents, grants, health, settling, tokens, views
 from .store.documents import Stored
 
 PROFILE = "email_profile"
@@ -51,6 +53,7 @@ def profile_kind(
             settling.close(connection, id, by="", now=moment, error=reason)
         health.forget(connection, stored.id)
         tokens.forget(connection, stored.id)
+        grants.forget(connection, stored.id)
 
     def touched(connection: Connection, stored: Stored, moved: bool) -> None:
         health.resume(connection, stored.id)
@@ -62,7 +65,7 @@ def profile_kind(
         title="email profile",
         schema=lambda body: rules.profile_schema(body, schemas()),
         validate=lambda body: rules.validate_profile(body, schemas()),
-        warn=rules.warnings,
+        warn=lambda body: _warn_of_profile(body, schemas(), services),
         moved=rules.changed_place,
         check=check,
         gone=gone,
@@ -82,12 +85,33 @@ def client_kind() -> Kind:
         title="OAuth2 client",
         schema=lambda body: rules.client_schema(),
         validate=rules.validate_client,
-        warn=rules.client_warnings,
+        warn=_warn_of_client,
         moved=rules.changed_client_place,
         check=lambda body, id: (),
         gone=lambda connection, stored, force: None,
         touched=touched,
     )
+
+
+def _warn_of_profile(
+    body: object,
+    schemas: Mapping[str, Schema],
+    services: Callable[[Profile], Services],
+) -> list[Problem]:
+    """The linter sees the profile's OAuth2 client too."""
+    if not isinstance(body, Mapping):
+        return []
+    profile = rules.profile_from_document(body, id="", revision=0, schemas=schemas)
+    name, client = profile.auth.get("client"), None
+    if profile.mode == "oauth2" and isinstance(name, str):
+        with suppress(NotFound):
+            client = services(profile).clients.get(name)
+    return rules.warnings(body, linter.of_profile(body, client))
+
+
+def _warn_of_client(body: object) -> list[Problem]:
+    lint = linter.of_client(body) if isinstance(body, Mapping) else ()
+    return rules.client_warnings(body, lint)
 
 
 def _waiting(connection: Connection, stored: Stored, force: bool) -> list[str]:

@@ -15,6 +15,7 @@ from . import token_rules
 from .store import tokens
 from .store.database import Database
 from .store.tokens import TokenRow
+from .token_vault import REJECTED
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ class Renewal:
         now = self.clock.now().timestamp()
         timing = token_rules.read_timing(profile.auth)
         state = token_rules.state_at(row.held, now, timing)
-        return state in ("expiring", "expired") and now >= (row.retry_at or 0)
+        wanted = state in ("expiring", "expired")
+        wanted |= state == "error" and row.error != REJECTED
+        return wanted and now >= (row.retry_at or 0)
 
     def _renew(self, profile: Profile) -> None:
         """No time to wait: what is asked for comes into the row by itself."""

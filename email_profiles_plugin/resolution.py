@@ -94,6 +94,15 @@ class Resolver:
             return None
         return made if made is None or made.id == id else evolve(made, id=id)
 
+    def callback_uid(self, profile: Profile) -> str:
+        """The immutable id of the profile's OAuth2 client; its own, without one."""
+        for one in references(profile.auth, self.schemas()[profile.mode]):
+            if one.kind == "oauth2_client":
+                with self.database.read() as connection:
+                    client = documents.by_name(connection, one.kind, one.name)
+                return profile.id if client is None else client.id
+        return profile.id
+
     def accept(self, profile: Profile) -> Profile:
         """
         *profile*, if its settings are valid; Invalid.

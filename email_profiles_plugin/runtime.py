@@ -24,6 +24,7 @@ from .assembly import Assembly, Settings
 from .builtin import BuiltIn
 from .client_trial import ClientDocuments
 from .clock import SystemChance, SystemClock
+from .granting import Granting
 from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
@@ -61,6 +62,7 @@ class EmailProfiles:
     _builtin: BuiltIn = field(repr=False, alias="builtin")
     _pool: Pool = field(repr=False, alias="pool")
     _keeper: TokenKeeper = field(repr=False, alias="keeper")
+    _granting: Granting = field(repr=False, alias="granting")
     _clock: Clock = field(repr=False, alias="clock")
 
     @classmethod
@@ -122,6 +124,7 @@ class EmailProfiles:
             builtin=parts.builtin,
             pool=parts.pool,
             keeper=parts.keeper,
+            granting=parts.granting,
             clock=parts.clock,
         )
         return opened._started() if deliver else opened
@@ -225,6 +228,7 @@ class EmailProfiles:
         def work(connection: Connection) -> int:
             count = self.profiles.reseal(connection) + self.clients.reseal(connection)
             self._keeper.reseal(connection)
+            self._granting.reseal(connection)
             entry = Entry(
                 at=now,
                 actor=actor,

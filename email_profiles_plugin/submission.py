@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import (
     ProtocolError,
     Refused,
     SubmissionError,
+    TokenTimeout,
 )
 from email_profiles_hookspecs.sasl import Sasl
 
@@ -44,6 +45,9 @@ LINE_LIMIT = 2000
 
 BEARER = ("XOAUTH2", "OAUTHBEARER")
 """Mechanisms that show a token to whoever listens."""
+
+MOMENT_S = 2
+"""Seconds that a thread waits for a credential before it turns to others."""
 
 WINDOW = 4
 """Messages that travel together where the server has CHUNKING."""
@@ -84,17 +88,23 @@ class Submitter:
             raise plugin_failed(profile, error) from error
 
     def submit(
-        self, profile: Profile, credential: Credential, advance: Advance
+        self,
+        profile: Profile,
+        credential: Credential,
+        advance: Advance,
+        patience_s: float = ATTEMPT_S,
     ) -> None:
         """
         Hand over what *advance* gives, over a kept connection or a new one.
 
         Returns when nothing more comes. What became of each, errors included, is in
-        the submissions; nothing is raised.
+        the submissions; nothing is raised but what the source raises when nothing is
+        on its way. *patience_s*: how long another credential is waited for where the
+        server refuses this one.
         """
         source = Source(advance, lambda one: self._take_up(profile, one))
         while (first := source.first) is not None:
-            self._session(profile, credential, source, first)
+            self._session(profile, credential, source, first, patience_s)
 
     def _take_up(self, profile: Profile, one: Submission) -> None:
         if one.tell is not unheard:
@@ -107,6 +117,7 @@ class Submitter:
         credential: Credential,
         source: Source,
         first: Submission,
+        patience_s: float,
     ) -> None:
         """One connection's part of it."""
         deadline = monotonic() + bound(profile, len(first.mail.octets))
@@ -116,7 +127,9 @@ class Submitter:
             with self.pool.lease(
                 profile.id,
                 (key, credential.identity),
-                lambda: self.open(profile, credential, first.tell, deadline),
+                lambda: self.open(
+                    profile, credential, first.tell, deadline, patience_s
+                ),
                 limit=profile.limits.max_connections,
                 deadline=deadline,
             ) as connection:
@@ -141,7 +154,12 @@ class Submitter:
         source.land(error, kept=kept, closing=flight.closing)
 
     def open(
-        self, profile: Profile, credential: Credential, tell: Tell, deadline: float
+        self,
+        profile: Profile,
+        credential: Credential,
+        tell: Tell,
+        deadline: float,
+        patience_s: float = ATTEMPT_S,
     ) -> Connection:
         """A new connection: connected, secured, greeted, authenticated."""
         upgrade = profile.smtp.use_starttls and not profile.smtp.use_ssl
@@ -154,7 +172,9 @@ class Submitter:
             extensions = wire.play(greet(helo, starttls=upgrade))
             mechanism = ""
             if credential.offers:
-                mechanism = self._sign_in(profile, wire, extensions, credential)
+                mechanism = self._sign_in(
+                    profile, wire, extensions, credential, patience_s
+                )
         except BaseException:
             wire.close()
             raise
@@ -166,6 +186,7 @@ class Submitter:
         wire: Wire,
         extensions: Extensions,
         credential: Credential,
+        patience_s: float,
     ) -> str:
         """AUTH; once more with another credential where the provider sees a chance."""
         try:
@@ -177,7 +198,11 @@ class Submitter:
                 credential, refusal.reply
             ):
                 raise
-            renewed = self.credential(profile, wire.deadline)
+            until = min(wire.deadline, monotonic() + patience_s)
+            try:
+                renewed = self.credential(profile, until)
+            except TokenTimeout:
+                raise refusal from None  # whoever waits is woken when it comes
             return wire.play(authenticate(extensions, _fit(profile, wire, renewed)))
 
     def _flight(
@@ -214,10 +239,15 @@ class Submitter:
                 window=self.window if chunks else 0,
                 cold=kept and monotonic() - connection.used_at > COLD_S,
             ),
-            most=max(self.pool.keep.messages - connection.messages, 1),
+            most=max(self._most(offered) - connection.messages, 1),
             reset=connection.reset,
             proven=connection.chunking,
         )
+
+    def _most(self, offered: Extensions) -> int:
+        """Transactions on one connection: ours, or what the server says (RFC 9422)."""
+        announced = offered.number("LIMITS", "MAILMAX")
+        return min(self.pool.keep.messages, announced or self.pool.keep.messages)
 
     def _fly(self, connection: Connection, flight: Flight) -> None:
         """Play it, and note what it means for the connection, however it ends."""
@@ -227,7 +257,8 @@ class Submitter:
             connection.messages += flight.begun
             connection.reset = flight.reset
             connection.chunking = flight.proven
-            connection.reusable = not flight.closing
+            tired = connection.messages >= self._most(connection.extensions)
+            connection.reusable = not (flight.closing or tired)
 
     def _degrade(
         self, profile: Profile, key: Hashable, source: Source, limit: Limit

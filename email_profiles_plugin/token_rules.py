@@ -18,6 +18,9 @@ Kept = Literal["none", "valid", "needs grant", "error"]
 SOONEST_S = 10.0
 """A refresh ahead of expiry that failed is not tried again sooner."""
 
+LATEST_S = 4 * 3600.0
+"""After so much time without a token the tries come no more seldom."""
+
 UNRELATED = frozenset(
     {
         "access_token_timeout_s",
@@ -88,9 +91,14 @@ def refused(held: Held, now: float) -> bool:
 
 
 def retry_at(now: float, expires_at: float | None) -> float:
-    """When to try a failed refresh again: after a quarter of what is left."""
-    left = 0.0 if expires_at is None else max(expires_at - now, 0.0)
-    return now + max(left / 4, SOONEST_S)
+    """
+    When to try a failed refresh again: after a quarter of the time that is left, or
+    that has gone since the expiry.
+    """
+    away = 0.0 if expires_at is None else abs(expires_at - now)
+    if expires_at is None or now >= expires_at:
+        away = min(away, LATEST_S)
+    return now + max(away / 4, SOONEST_S)
 
 
 def refused_state(error: str, refreshed: bool) -> Kept:

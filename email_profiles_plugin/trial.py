@@ -186,6 +186,8 @@ def _told(report: TrialReport, submission: Submission) -> TrialReport:
         return evolve(report, stage=stage, error=verdict.reason, remedy=verdict.remedy)
     if bad and not good:
         answer = next(iter(bad.values()))
-        error = judge_reply(answer.stage, answer.reply).reason
-        return evolve(report, stage=answer.stage, error=error)
+        verdict = judge_reply(answer.stage, answer.reply)
+        return evolve(
+            report, stage=answer.stage, error=verdict.reason, remedy=verdict.remedy
+        )
     return report

@@ -22,6 +22,8 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_hookspecs.values import Lane, OnUnknown, OutcomeState
 
+from . import remedies
+
 Kind = Literal["accepted", "refused", "retry", "profile", "ours", "unknown"]
 RecipientState = Literal[
     "waiting", "accepted", "refused", "deferred", "unknown", "expired", "cancelled"
@@ -57,12 +59,14 @@ def judge_reply(stage: str, reply: Reply) -> Verdict:
     """The verdict on a recipient whose last word from the server is *reply*."""
     reason = f"{stage}: {reply}"
     blamed = (reply.code, reply.enhanced) in _PROFILE_STATUSES
-    if reply.code in _PROFILE_CODES or blamed:
-        return Verdict("profile", reason)
-    if reply.code == 421 or reply.code // 100 == 4:
-        return Verdict("retry", reason)
-    if reply.code // 100 == 5:
-        return Verdict("refused" if stage in TRANSACTION else "profile", reason)
+    if reply.code >= 400:
+        remedy = remedies.for_reply(stage, reply)
+        kind: Kind = "refused" if stage in TRANSACTION else "profile"
+        if reply.code in _PROFILE_CODES or blamed:
+            kind = "profile"
+        elif reply.code // 100 == 4:
+            kind = "retry"
+        return Verdict(kind, reason, remedy)
     if stage == "end of data" and reply.code // 100 == 2:
         return Verdict("accepted", reason)
     return Verdict("retry", f"{reason} was not expected")
@@ -79,10 +83,11 @@ def judge_error(error: EmailProfilesError, *, handed_over: bool) -> Verdict:
         return Verdict("unknown", str(error))
     if isinstance(error, Refused):
         said = judge_reply(error.stage, error.reply)
-        return Verdict(said.kind, said.reason, error.remedy)
+        return Verdict(said.kind, said.reason, error.remedy or said.remedy)
     reason, remedy = f"{error}", error.remedy
     if isinstance(error, SubmissionError):
         reason = f"{error.stage}: {error.message}"
+        remedy = remedy or remedies.for_failure(error.stage, error.message)
     if isinstance(error, NotOffered) and error.stage in TRANSACTION:
         return Verdict("refused", reason, remedy)
     if isinstance(error, StoreUnavailable):

@@ -159,7 +159,7 @@ def test_revoke(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_interactive(bench: Bench) -> None:
-    """A profile that needs a person offers nothing yet, and says why."""
+    """A profile that needs a person can be granted, and nothing else before."""
     interactive = profile(interactive=True)
     endpoint = "https://login.example/authorize"
     document = bench.profiles.clients.export("plant-login")
@@ -168,10 +168,13 @@ def test_interactive(bench: Bench) -> None:
     bench.profiles.profiles.apply(interactive, actor="test")
     refused = bench.run("refresh", "cloud")
 
-    assert ("needs grant", []) == (bench.status()["state"], bench.status()["actions"])
+    assert ("needs grant", ["grant"]) == (
+        bench.status()["state"],
+        bench.status()["actions"],
+    )
     assert (
-        "error: the token of 'cloud' can't be refreshed now; it offers nothing "
-        "(granting access in a browser comes in a later version)\n" == refused.stderr
+        "error: the token of 'cloud' can't be refreshed now; it offers grant\n"
+        == refused.stderr
     )
     assert 0 == bench.server.token_requests
 

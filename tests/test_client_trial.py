@@ -267,8 +267,8 @@ def test_a_scope_that_is_not_allowed(
         ),
         (
             {"token_endpoint_auth_method": "private_key_jwt", "private_key": "k"},
-            "private_key_jwt, which comes in a later version",
-            "choose",
+            "the private key is no key in PEM form",
+            "BEGIN PRIVATE KEY",
         ),
     ],
 )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, exc, text
+from sqlalchemy import Connection, create_engine, event, exc, inspect, text
 
 from email_profiles_hookspecs.errors import StoreUnavailable
-from email_profiles_plugin.store import database
+from email_profiles_plugin.store import database, migrations
 from email_profiles_plugin.store.database import Database, translated
 
 
@@ -135,3 +135,31 @@ def test_no_error_of_the_library_gets_out(error: Exception) -> None:
         raise error
 
     assert "SELECT" not in str(caught.value)
+
+
+def test_a_database_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
+    """What is in it stays, and the tables of today are added."""
+    from alembic import command
+    from alembic.config import Config
+
+    path = tmp_path / "store.db"
+    config = Config()
+    config.set_main_option("script_location", "email_profiles_plugin.store:migrations")
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        values = "1, 0, 'anna', 'create', 'email_profile', '4711', 'cloud', '{}'"
+        connection.execute(text(f"INSERT INTO audit VALUES ({values})"))
+        assert not inspect(connection).has_table("grant_in_progress")
+    engine.dispose()
+
+    opened = Database.open(f"sqlite:///{path}")
+    with opened.read() as connection:
+        version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        actor = connection.scalar(text("SELECT actor FROM audit"))
+        grants = connection.scalar(text("SELECT count(*) FROM grant_in_progress"))
+    opened.close()
+
+    assert (migrations.HEAD, "anna", 0) == (version, actor, grants)

@@ -33,6 +33,7 @@ from email_profiles_plugin.smtp.mail import (
     in_turn,
     stuffed,
 )
+from email_profiles_plugin.smtp.source import Source
 from email_profiles_plugin.smtp.tally import Tally
 from email_profiles_plugin.smtp.transaction import limited
 from email_profiles_plugin.testing.smtp_model import Plan, SmtpModel
@@ -282,6 +283,28 @@ def test_content_taken_under_an_envelope_that_failed_is_in_doubt() -> None:
     assert ({}, ("b@x",)) == (codes(one), one.doubtful)
 
 
+@pytest.mark.parametrize(
+    ("replies", "doubtful", "others"),
+    [
+        ([451, 250, 250, 250], ("1@x",), [250, 250, 250, 250]),
+        ([451, 250, 250, 550], (), [250, 250, 250, 250]),
+        ([250, 550, 503, 250], ("1@x",), [250, 250, 250, 550]),
+        ([451, 250, 250, 250], ("1@x",), [421] * 4),
+    ],
+)
+def test_those_behind_a_fault_have_answers_of_their_own(
+    replies: list[int], doubtful: tuple[str, ...], others: list[int]
+) -> None:
+    """Whatever the server makes of one message, the next one's replies are heard."""
+    first, second = message("1@x"), message("2@x")
+    with pytest.raises(ProtocolError):
+        Played(CHUNKED, [*replies, *others], [first, second], proven=True)
+
+    stage = "RSET" if others[0] == 421 else "end of data"
+    assert {"2@x": (stage, others[-1])} == codes(second)
+    assert (doubtful, ()) == (first.doubtful, second.doubtful)
+
+
 @pytest.mark.parametrize("code", [500, 501, 502])
 def test_a_server_without_bdat_gets_nothing_more(code: int) -> None:
     """It takes the content for commands; the message was not accepted."""
@@ -447,6 +470,40 @@ def fly(
 ) -> SubmissionError | None:
     flight = Flight(advance=in_turn(submissions), manner=manner)
     return run(flight, model, **how)
+
+
+class Breaks(SmtpModel):
+    """The reply to the content is lost."""
+
+    def feed(self, octets: bytes) -> list[bytes]:
+        return super().feed(octets)[:-1]
+
+
+def test_who_shall_come_again_is_in_no_doubt() -> None:
+    """452 at RCPT: the content was not taken for that recipient."""
+    one = message("b@x", "c@x")
+    fly(CHUNKED, [one], Breaks(plans={"a@x": Plan(recipients={"c@x": 452})}))
+
+    assert (("b@x",), ("c@x",)) == (one.doubtful, one.left)
+
+
+def test_421_to_the_trial_of_an_idle_connection() -> None:
+    """Nothing is handed over, and the message goes again."""
+    submissions = [message("b@x", sender=f"{number}@s") for number in range(4)]
+    source = Source(in_turn(submissions), lambda one: None)
+    told: list[int] = []
+
+    def advance(completing: Sequence[Submission], want: int) -> Sequence[Submission]:
+        told.append(len(completing))
+        return source.give(completing, want)
+
+    assert source.first is submissions[0]
+    flight = Flight(advance=advance, manner=evolve(CHUNKED, cold=True), proven=True)
+    run(flight, SmtpModel(close_after=0))
+    source.land(None, kept=True, closing=flight.closing)
+
+    assert {0} == set(told)
+    assert submissions[0] is source.first
 
 
 plans = st.builds(

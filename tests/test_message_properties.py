@@ -21,66 +21,20 @@ from email_profiles_hookspecs import Attachment, SendRequest
 from email_profiles_hookspecs.errors import Invalid
 from email_profiles_plugin.addresses import parse
 from email_profiles_plugin.message import Rendered, render
+from email_profiles_plugin.testing.message_strategies import (
+    addresses,
+    attachments,
+    bodies,
+    foreign_local,
+    one_word,
+    quoted,
+    subjects,
+    written,
+)
 
 DATE = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 MESSAGE_ID = "<abc@plant.example>"
 often = settings(max_examples=100, deadline=None)
-
-characters = st.characters(exclude_categories=("Cc", "Cs"))
-line = st.text(characters, max_size=120) | st.text(st.sampled_from('a "\\=?._<>,ü😀'))
-ascii_line = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
-spaced = st.text(st.sampled_from('a  "\\,'), max_size=150)
-words = st.lists(st.text(st.sampled_from("ab=?ü"), max_size=90)).map(" ".join)
-subjects = line | ascii_line | words
-
-pieces = st.one_of(
-    st.sampled_from(
-        [
-            "\r",
-            "\n",
-            "\r\n",
-            ".",
-            "..",
-            "\n.\n",
-            "\nFrom ",
-            " \n",
-            "\t\n",
-            "=\n",
-            "--=_",
-        ]
-    ),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=40),
-    st.builds(lambda text, times: text * times, st.sampled_from("a. ü"), st.just(1100)),
-    st.builds(lambda text, times: text * times, ascii_line, st.integers(0, 30)),
-)
-bodies = st.lists(pieces, max_size=8).map("".join)
-
-# In an address, the parser of 3.11 puts a space between two encoded words, and makes
-# one space of all white space that follows one in an encoded word: non-ASCII names
-# that need several words, or have runs of white space, are not generated.
-one_word = st.text(characters, max_size=12).filter(
-    lambda name: not re.search(r"\s\s", name)
-)
-ascii_name = (ascii_line | spaced).filter(
-    lambda name: "=?" not in name and not re.search(r"[^ ]{30}| {10}", name)
-)
-names = (one_word | ascii_name).map(lambda name: name.strip(" "))
-atoms = st.text(st.sampled_from("abcXYZ019!#$%&'*+/=^_`{|}~-"), min_size=1, max_size=12)
-quoted = st.text(st.sampled_from('a b.@,;<>()"\\'), min_size=1, max_size=12).map(
-    lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-)
-plain_local = st.lists(atoms, min_size=1, max_size=3).map(".".join)
-domains = st.sampled_from(
-    ["plant.example", "localhost", "Plant.EXAMPLE", "xn--bcher-kva.example"]
-) | st.just("d" * 60 + "." + "e" * 60 + ".example")
-addresses = st.tuples(names, plain_local, domains)
-
-# Its `get_filename` strips white space, and unquotes what it has unquoted already.
-file_names = (
-    st.text(characters, min_size=1, max_size=150)
-    | st.text(st.sampled_from("aüé警😀\"\\%'*;= ."), min_size=1)
-).filter(lambda name: name == name.strip() != "" and name[0] not in '"<')
-attachments = st.lists(st.tuples(file_names, st.binary(max_size=6000)), max_size=3)
 
 
 def rendered(**fields: Any) -> Rendered:
@@ -131,12 +85,6 @@ def decoded(part: EmailMessage | None) -> str:
     if part["content-transfer-encoding"] != "7bit":
         assert max(map(len, part.get_payload().split("\r\n"))) <= 76
     return payload.decode()
-
-
-def written(address: tuple[str, str, str]) -> str:
-    name, local, domain = address
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}" <{local}@{domain}>'
 
 
 def read(header: Any) -> list[tuple[str, str, str]]:
@@ -208,9 +156,7 @@ def test_quoted_local_parts(local: str) -> None:
 
 @often
 @given(
-    local=st.text(characters, min_size=1, max_size=8).filter(
-        lambda text: text.isprintable() and text.isalnum() and not text.isascii()
-    ),
+    local=foreign_local,
     name=one_word.map(lambda name: name.strip(" ")),
 )
 def test_local_parts_that_are_not_ascii(local: str, name: str) -> None:

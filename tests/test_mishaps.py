@@ -140,11 +140,11 @@ def test_a_row_that_its_thread_let_go_of_is_given_back(
 
     profiles.outbox.heart.beat()
     assert "sending" == profiles.outbox.show(receipt.id).state
-    profiles.outbox.worker.hold(claimed.id)
+    profiles.outbox.worker.hold(claimed.id, claimed.attempt)
     profiles.outbox.heart.beat()
     profiles.outbox.heart.beat()
     assert "sending" == profiles.outbox.show(receipt.id).state
-    profiles.outbox.worker.release(claimed.id)
+    profiles.outbox.worker.release(claimed.id, claimed.attempt)
     profiles.outbox.heart.beat()
     profiles.outbox.heart.beat()
     assert "queued" == profiles.outbox.show(receipt.id).state
@@ -623,3 +623,31 @@ def test_a_session_is_kept_up_to_a_limit(
     entry = again.outbox.show(receipt.id)
     assert len(entry.history[0].transcript) < 100_000
     assert all(len(one.reply.text) <= 2000 for one in entry.recipients if one.reply)
+
+
+def test_a_refusal_that_could_not_be_written_is_made_later(
+    open_profiles: Open,
+    smtp_server: Any,
+    profile_document: Document,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The row is in nobody's hand meanwhile, so that it is found again."""
+    profiles = open_profiles(deliver=False, pace=Pace(look_s=0.05), lease_s=1)
+    document = profile_document(smtp_server)
+    profiles.profiles.apply(document, actor="test")
+    receipt = profiles.send(request())
+    policy = {"from_addresses": ["other@plant.example"]}
+    profiles.profiles.apply({**document, "policy": policy}, actor="test")
+    refuse, failures = Record.refuse, [StoreUnavailable("busy")]
+
+    def busy(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        refuse(*args)
+
+    monkeypatch.setattr(Record, "refuse", busy)
+    profiles.start()
+    outcome = profiles.outcome(receipt.id, wait=20)
+
+    assert outcome is not None
+    assert "refused" == outcome.state

@@ -22,7 +22,7 @@ ROOTS = {
 }
 HOUSE = """
     CHANGELOG.md CONTRIBUTING.md LICENSE README.md benchmarks changelog.d conftest.py
-    docs email_profiles_plugin hookspecs pyproject.toml schemas setup.cfg tests
+    docs email_profiles_plugin fuzz hookspecs pyproject.toml schemas setup.cfg tests
     tox.ini try.py
     """
 BUILD = """

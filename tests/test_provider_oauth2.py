@@ -2,202 +2,54 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field, frozen
+from oauth2_bench import (
+    ENDPOINT,
+    REFUSED,
+    SECRET,
+    TOKEN,
+    Build,
+    Script,
+    builder,
+    client,
+    failing,
+    far,
+    live_client,
+    profile,
+    provider,
+    token_of,
+)
 
 from email_profiles_hookspecs import (
-    AuthProvider,
+    DeviceGrantable,
     Grantable,
-    HttpReply,
     Manageable,
     OAuth2Client,
-    Profile,
-    Reply,
     SecretRef,
-    SmtpSettings,
     TokenStatus,
 )
 from email_profiles_hookspecs.errors import (
-    EmailProfilesError,
     GrantRefused,
     HttpError,
     NeedsGrant,
     NotFound,
     TokenError,
 )
-from email_profiles_hookspecs.services import Clients, Clock, Http, Tokens
 from email_profiles_plugin import plugins
 from email_profiles_plugin.clock import SystemClock
 from email_profiles_plugin.http import HttpClient
-from email_profiles_plugin.providers import oauth2
-from email_profiles_plugin.secrets import Keyring, SecretReader
-from email_profiles_plugin.store.database import Database
 from email_profiles_plugin.testing import AuthorizationServer
-from email_profiles_plugin.tokens import TokenKeeper
-
-SECRET = "canary+s3cret/% &="
-REFUSED = Reply(code=535, text="no")
-TOKEN = {"access_token": "canary-token", "expires_in": 3600, "token_type": "Bearer"}
-ENDPOINT = "https://login.example/token"
-
-
-@frozen
-class Asked:
-    """One request, as the scripted server saw it."""
-
-    method: str
-    url: str
-    form: Mapping[str, str]
-    auth: tuple[str, str] | None
-    deadline: float
-
-
-@define
-class Script:
-    """Answers by URL; 404 where nothing is scripted."""
-
-    answers: dict[str, tuple[int, Any]]
-    asked: list[Asked] = field(factory=list)
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
-        json: Any = None,
-        auth: tuple[str, str] | None = None,
-        ca_file: str | None = None,
-        connect_timeout_s: float = 10,
-        deadline: float,
-    ) -> HttpReply:
-        self.asked.append(Asked(method, url, dict(form or {}), auth, deadline))
-        status, body = self.answers.get(url, (404, {}))
-        if status == 0:
-            raise HttpError("no connection")
-        return HttpReply(status=status, headers={}, body=encoded(body))
-
-
-def encoded(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-@frozen
-class OneClient:
-    """The only client there is; None: there is none."""
-
-    client: OAuth2Client | None
-
-    def get(self, name: str) -> OAuth2Client:
-        if self.client is None:
-            raise NotFound("OAuth2 client", name)
-        return self.client
-
-
-@frozen(kw_only=True)
-class PlainServices:
-    clock: Clock
-    http: Http
-    secrets: SecretReader
-    clients: Clients
-    tokens: Tokens
-    logger: logging.Logger
-
-
-Build = Callable[..., oauth2.OAuth2]
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Authenticators of one profile, by its client, its HTTP and its auth block."""
-    database = Database.open(f"sqlite:///{tmp_path / 'store.db'}")
-    keyring = Keyring(tmp_path / "key")
-    clock = SystemClock()
-    keeper = TokenKeeper(database, keyring, clock, spawn=lambda run: run())
-
-    def make(client: OAuth2Client | None, http: Http, **auth: Any) -> oauth2.OAuth2:
-        services = PlainServices(
-            clock=clock,
-            http=http,
-            secrets=SecretReader(keyring),
-            clients=OneClient(client),
-            tokens=keeper.of("p1", "f1"),
-            logger=logging.getLogger("test"),
-        )
-        built = provider().build(profile(**auth), services)
-        assert isinstance(built, oauth2.OAuth2)
-        return built
-
-    yield make
-    database.close()
-
-
-def provider() -> AuthProvider:
-    (found,) = oauth2.email_profiles_auth_providers()
-    return found
-
-
-def profile(**auth: Any) -> Profile:
-    return Profile(
-        id="p1",
-        revision=1,
-        name="plant",
-        smtp=SmtpSettings(hostname="mail.example", port=587),
-        mode="oauth2",
-        auth={"username": "gateway@plant.example", "client": "plant", **auth},
-    )
-
-
-def client(**changes: Any) -> OAuth2Client:
-    secret = SecretRef(kind="plain", place="c1/client_secret", value=SECRET)
-    made = OAuth2Client(
-        id="c1",
-        revision=1,
-        name="plant",
-        client_id="me:too",
-        client_secret=secret,
-        token_endpoint=ENDPOINT,
-    )
-    return evolve(made, **changes)
-
-
-def live_client(server: AuthorizationServer, **changes: Any) -> OAuth2Client:
-    registered = server.register("a+b c%41&=:/", SECRET)
-    made = client(
-        client_id=registered.client_id,
-        token_endpoint=server.token_endpoint,
-        revocation_endpoint=server.revocation_endpoint,
-        ca_file=str(server.ca_file),
-    )
-    return evolve(made, **changes)
-
-
-def far() -> float:
-    return SystemClock().monotonic() + 60
-
-
-def token_of(authenticator: oauth2.OAuth2) -> str:
-    offer: Any = authenticator.acquire(far()).offers[0]
-    return str(offer.token)
-
-
-def failing(authenticator: oauth2.OAuth2) -> EmailProfilesError:
-    """What acquire raises; nothing secret may be in it."""
-    with pytest.raises(EmailProfilesError) as caught:
-        authenticator.acquire(far())
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    assert "canary" not in told
-    assert "canary" not in repr(authenticator.status())
-    return caught.value
+    with builder(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
@@ -411,12 +263,12 @@ def test_rejected_and_gone(build: Build) -> None:
 def test_interactive_needs_a_grant(build: Build) -> None:
     """An interactive profile says what it lacks; nothing is asked in its name."""
     http = Script({ENDPOINT: (200, TOKEN)})
-    authenticator = build(client(), http, interactive=True)
+    authenticator = build(client(), http, interactive=True, access_token_timeout_s=0)
 
     error = failing(authenticator)
 
     assert isinstance(error, NeedsGrant)
-    assert "later version" in str(error)
+    assert "nobody has granted access yet" in str(error)
     assert ("needs grant", ()) == (
         authenticator.status().state,
         authenticator.status().actions,
@@ -425,12 +277,13 @@ def test_interactive_needs_a_grant(build: Build) -> None:
 
 
 def test_manageable(build: Build) -> None:
-    """It can be managed, and not yet granted by a person."""
+    """It can be managed; what needs a person is not offered where none is needed."""
     http = Script({ENDPOINT: (200, TOKEN)})
     authenticator = build(client(), http)
 
     assert isinstance(authenticator, Manageable)
-    assert not isinstance(authenticator, Grantable)
+    assert isinstance(authenticator, Grantable)
+    assert isinstance(authenticator, DeviceGrantable)
     assert TokenStatus(state="none", actions=("refresh",)) == authenticator.status()
 
     authenticator.acquire(far())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from email_profiles_hookspecs import Reply
@@ -25,6 +26,52 @@ def read(*chunks: bytes) -> list[Reply]:
         while (reply := reader.next()) is not None:
             replies.append(reply)
     return replies
+
+
+texts = st.binary(max_size=12) | st.sampled_from(
+    [b"", b"5.1.1 no", b"ok\r", b"x" * (MAX_LINE - 5), b"x" * (MAX_LINE + 1)]
+)
+lines = st.builds(
+    lambda code, between, text, end: b"%b%b%b%b" % (code, between, text, end),
+    st.sampled_from([b"250", b"250", b"354", b"421", b"550", b"199", b"25", b""]),
+    st.sampled_from([b" ", b"-", b"-", b"", b"x"]),
+    texts,
+    st.sampled_from([b"\r\n", b"\r\n", b"\n", b"\r", b""]),
+)
+many = st.builds(lambda line, times: line * times, lines, st.just(MAX_LINES + 1))
+streams = st.lists(lines | lines | lines | many, max_size=6).map(b"".join)
+"""Replies, nearly replies, and what has no end."""
+
+
+def told(*chunks: bytes) -> list[object]:
+    """The replies and, if it comes to that, the error that ends them."""
+    reader, found = ReplyReader(), list[object]()
+    try:
+        for chunk in chunks:
+            reader.feed(chunk)
+            while (reply := reader.next()) is not None:
+                found.append(reply)
+    except ProtocolError as error:
+        found.append(error.args)
+    return found
+
+
+def cut(stream: bytes, cuts: Sequence[int]) -> list[bytes]:
+    """The stream in parts; *cuts* are taken round the stream's length."""
+    inner = {one % len(stream) for one in cuts} if stream else set()
+    edges = sorted({0, *inner, len(stream)})
+    return [stream[start:end] for start, end in itertools.pairwise(edges)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams, st.lists(st.integers(0, 1_000_000), max_size=12))
+def test_nothing_depends_on_how_a_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
+    """Not the replies, and not the error or where it comes."""
+    whole = told(stream)
+
+    assert whole == told(*cut(stream, cuts))
+    if len(stream) < 3000:
+        assert whole == told(*cut(stream, range(len(stream))))
 
 
 @given(st.lists(st.integers(0, 75), max_size=8))

@@ -11,7 +11,8 @@ from attrs import define
 from email_profiles_hookspecs import SendRequest
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemChance
-from email_profiles_plugin.outbox.delivery import Pace
+from email_profiles_plugin.outbox.delivery import Delivery, Pace
+from email_profiles_plugin.outbox.record import Record
 from email_profiles_plugin.store.database import Database
 
 Open = Callable[..., EmailProfiles]
@@ -221,17 +222,137 @@ def test_only_what_was_under_way_is_in_doubt(plant: EmailProfiles, server: Any) 
     assert len(arrived) == len(set(arrived)), "a message went out twice"
 
 
-def test_alarms_do_not_travel_together(plant: EmailProfiles, server: Any) -> None:
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many messages each step hands over, as they come."""
+    sizes: list[int] = []
+    step = Record.step
+
+    def counting(self: Record, profile: Any, **what: Any) -> Any:
+        sizes.append(len(what.get("handing", ())))
+        return step(self, profile, **what)
+
+    monkeypatch.setattr(Record, "step", counting)
+    return sizes
+
+
+def test_alarms_do_not_travel_together(
+    plant: EmailProfiles, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each is on its way alone, so that one lost reply is one message in doubt."""
-    ids = queue(plant, 8, lane="alarm", to=["a@plant.example"])
+    sizes = handed(monkeypatch)
+    ids = queue(plant, 9, lane="alarm")
+    plant.start()
+
+    assert ["accepted"] * 9 == states(plant, ids)
+    assert {1} == {size for size in sizes if size}
+
+
+def test_an_alarm_does_not_wait_for_what_is_only_claimed(
+    plant: EmailProfiles, server: Any
+) -> None:
+    """Long messages travel alone, and the lanes are looked at between them."""
+    text = ("x" * 70 + "\n") * 20_000
+    ids = queue(plant, 6, lane="bulk", text=text)
     server.hold.close()
     plant.start()
     server.wait_for(1)
-    sending = [id for id in ids if plant.outbox.show(id).state == "sending"]
-    handed = [
-        id for id in sending if plant.outbox.show(id).history[0].handed_at is not None
-    ]
+    server.hold.open()
+    server.wait_for(2)
+    server.hold.close()
+    before = len(server.messages)
+    ids.append(plant.send(request(subject="alarm", lane="alarm")).id)
     server.hold.open()
 
-    assert 1 == len(handed)
-    assert ["accepted"] * 8 == states(plant, ids)
+    assert ["accepted"] * 7 == states(plant, ids)
+    assert subjects(server).index("alarm") <= before + 2
+
+
+def test_a_refused_content_costs_the_others_nothing(
+    plant: EmailProfiles, server: Any
+) -> None:
+    """501 to one BDAT, of a server that has taken others, is about that message."""
+    contents = 0
+
+    def refuses(verb: str, reply: str) -> str:
+        nonlocal contents
+        contents += verb == "."
+        return "501 5.6.0 bad header" if verb == "." and contents == 3 else reply
+
+    server.before_reply = refuses
+    ids = queue(plant, 8)
+    plant.start()
+
+    assert [*["accepted"] * 2, "refused", *["accepted"] * 5] == states(plant, ids)
+
+
+def test_messages_that_travel_together_are_one_failure(
+    plant: EmailProfiles, server: Any
+) -> None:
+    """And so do those of one flight: the profile rests as after one."""
+    contents = 0
+
+    def limits(verb: str, reply: str) -> str:
+        nonlocal contents
+        contents += verb == "."
+        return "554 5.2.0 limit exceeded" if verb == "." and contents > 1 else reply
+
+    server.before_reply = limits
+    ids = queue(plant, 8)
+    plant.start()
+    assert ["accepted"] == states(plant, ids[:1])
+    server.wait_until(lambda one: contents > (4 if one.chunking else 1))
+    plant.outbox.delivery.stop()
+
+    assert 1 == plant.health("plant").failures
+
+
+def test_who_has_too_many_recipients_holds_nobody_up(
+    plant: EmailProfiles, server: Any, profile_document: Document
+) -> None:
+    """Of ten recipients a day nine are left: who has ten waits, who has one goes."""
+    limits = {"max_connections": 1, "recipients_per_day": 10}
+    plant.profiles.apply(profile_document(server, limits=limits), actor="test")
+    plant.start()
+    assert ["accepted"] == states(plant, queue(plant, 1))
+    people = [f"{number}@plant.example" for number in range(10)]
+    waits = plant.send(request(to=people, lane="alarm")).id
+    goes = plant.send(request(lane="alarm")).id
+
+    assert ["accepted"] == states(plant, [goes])
+    assert plant.outcome(waits) is None
+
+
+def test_a_profile_at_its_limit_slows_nobody_down(
+    plant: EmailProfiles,
+    server: Any,
+    profile_document: Document,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its alarms can't go now, so flights of others are not ended for them."""
+    turns: list[str] = []
+    serve = Delivery._serve
+
+    def noting(self: Delivery, profile: Any, below_lane: int) -> bool:
+        turns.append(profile.name)
+        return serve(self, profile, below_lane)
+
+    monkeypatch.setattr(Delivery, "_serve", noting)
+    limits = {"messages_per_minute": 1}
+    plant.profiles.apply(profile_document(server, "other", limits=limits), actor="test")
+    queue(plant, 2, profile="other", lane="alarm")
+    ids = queue(plant, 20)
+    plant.start()
+
+    assert ["accepted"] * 20 == states(plant, ids)
+    assert turns.count("plant") < 10
+
+
+def test_a_caller_gets_the_connection_next(plant: EmailProfiles, server: Any) -> None:
+    """A flight ends when somebody waits for its connection."""
+    queue(plant, 300, lane="bulk")
+    plant.start()
+    server.wait_for(3)
+    outcome = plant.deliver(request(lane="alarm", subject="alarm"), timeout=20)
+
+    assert "accepted" == outcome.state
+    assert subjects(server).index("alarm") < 250

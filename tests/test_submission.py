@@ -213,6 +213,16 @@ def test_a_connection_has_a_limit_of_messages(chunking: bool) -> None:
     assert [2, 2, 1] == [len(model.taken) for model in server.models]
 
 
+def test_a_server_says_how_many_messages_a_connection_may_have() -> None:
+    """LIMITS MAILMAX (RFC 9422); the next ones go over another connection."""
+    server = Modelled(extensions=("PIPELINING", "LIMITS MAILMAX=2"))
+    with sending(server) as send:
+        messages = send(*NAMES)
+
+    assert [250] * 5 == codes(messages)
+    assert [2, 2, 1] == [len(model.taken) for model in server.models]
+
+
 def test_a_connection_that_idled_is_tried_before_content_goes() -> None:
     """By BDAT the content would go with the envelope, and be in doubt."""
     server = Modelled(extensions=("PIPELINING", "CHUNKING"))

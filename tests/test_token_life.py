@@ -331,3 +331,75 @@ def test_a_slow_token_keeps_nobody_else_waiting(
     assert outcome is not None
     assert "accepted" == outcome.state
     assert 1 == token_requests(authorization_server)
+
+
+def test_an_idle_gateway_gets_over_an_outage(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    authorization_server: Any,
+    profile_document: Any,
+) -> None:
+    """The server was down while the token expired; later it is asked again."""
+    clock = Ahead()
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False, clock=clock)
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    profiles.tokens.refresh("plant")
+
+    def beat(seconds: float) -> str:
+        clock.shift[0] = timedelta(seconds=seconds)  # type: ignore[attr-defined]
+        profiles.outbox.heart.beat()
+        profiles._keeper.close()
+        return profiles.tokens.status("plant").state
+
+    authorization_server.stop()
+    assert ["expiring", "error"] == [beat(3500), beat(3700)]
+    authorization_server.start()
+    assert "valid" == beat(86_400)
+
+
+def test_mail_that_is_gone_waits_for_no_token(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    authorization_server: Any,
+    profile_document: Any,
+) -> None:
+    """The next mail that waits has the whole time of its profile."""
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False, pace=Pace(threads=1, look_s=0.05))
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    authorization_server.hold.close()
+    sent = profiles.send(request())
+    delivery = profiles.outbox.delivery
+    assert not delivery._once()
+    assert delivery._asked
+    profiles.outbox.cancel(sent.id, actor="test")
+    assert not delivery._once()
+
+    assert not delivery._asked
+    authorization_server.hold.open()
+
+
+def test_after_a_535_a_slow_token_keeps_nobody_else_waiting(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    smtp_server: Any,
+    authorization_server: Any,
+    profile_document: Any,
+) -> None:
+    """The profile rests; the new token is for the next attempt."""
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: False)
+    profiles = open_profiles(deliver=False, pace=Pace(threads=1, look_s=0.05))
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    profiles.profiles.apply(profile_document(smtp_server, "other"), actor="test")
+    profiles.tokens.refresh("plant")
+    authorization_server.hold.close()
+    profiles.send(request())
+    profiles.start()
+    smtp.wait_until(lambda server: "AUTH" in server.commands)
+    other = profiles.send(request("other"))
+    outcome = profiles.outcome(other.id, wait=20)
+    authorization_server.hold.open()
+
+    assert outcome is not None
+    assert "accepted" == outcome.state

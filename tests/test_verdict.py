@@ -208,6 +208,7 @@ ALL_ERRORS = [
     errors.Invalid("x", []),
     errors.NotFound("email profile", "x"),
     errors.StaleRevision("x", "y"),
+    errors.StateRefused("x", "used", "y"),
     errors.Unknown("x", "id", "y"),
     errors.GrantRefused("x", "invalid_grant", "y"),
     errors.Refused("RCPT", Reply(code=550, text="no"), "y"),
@@ -215,6 +216,7 @@ ALL_ERRORS = [
     errors.ConnectFailed("connect", "x", "y"),
     errors.Disconnected("RCPT", "x"),
     errors.PluginFailed("x", "y"),
+    errors.SlowDown("x", 10, "y"),
     errors.TokenTimeout("x"),
 ]
 

@@ -46,6 +46,11 @@ def warn(line: str) -> None:
     click.echo(f"warning: {clean(line)}", err=True)
 
 
+def note(line: str) -> None:
+    """One line on standard error that goes with what is printed."""
+    click.echo(f"note: {clean(line)}", err=True)
+
+
 def print_json(value: object) -> None:
     """*value* as JSON, for programs; in ASCII where that is all the output takes."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import documents, output
+from . import documents, output, presets
 from .commands import AS_JSON, Group
 from .failures import Failure
 from .opening import actor, opens
@@ -101,6 +101,7 @@ def delete(facade: EmailProfiles, name: str, force: bool) -> None:
 
 profile.add_command(documents.rename)
 profile.add_command(documents.export)
+profile.add_command(presets.new)
 
 
 @profile.command(

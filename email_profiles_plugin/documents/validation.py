@@ -95,18 +95,28 @@ def _asked() -> dict[str, Any]:
     }
 
 
-def warnings(document: object) -> list[Problem]:
-    """What is allowed in an email profile, and most likely not meant."""
+def warnings(document: object, lint: Iterable[Finding] = ()) -> list[Problem]:
+    """
+    What is allowed in an email profile, and most likely not meant.
+
+    What a linter says of a place is told instead of what holds everywhere.
+    """
     if not isinstance(document, dict):
         return []
-    return _problems(document, rules.warnings_of_profile(document))
+    return _problems(document, _either(lint, rules.warnings_of_profile(document)))
 
 
-def client_warnings(document: object) -> list[Problem]:
-    """What is allowed in an OAuth2 client, and most likely not meant."""
+def client_warnings(document: object, lint: Iterable[Finding] = ()) -> list[Problem]:
+    """What is allowed in an OAuth2 client, and most likely not meant; as above."""
     if not isinstance(document, dict):
         return []
-    return _problems(document, rules.warnings_of_client(document))
+    return _problems(document, _either(lint, rules.warnings_of_client(document)))
+
+
+def _either(lint: Iterable[Finding], general: Iterable[Finding]) -> list[Finding]:
+    found = list(lint)
+    places = {one.place for one in found}
+    return [*found, *(one for one in general if one.place not in places)]
 
 
 def _auth(auth: dict[str, Any], schema: dict[str, Any]) -> Iterator[Finding]:

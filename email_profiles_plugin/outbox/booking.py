@@ -17,6 +17,8 @@ from ..store import attempts, health, settling
 from ..store.claims import Claimed, Ending
 from ..verdict import Verdict, back_off, judge_error, judge_reply
 
+LONGEST_QUEUE_ID = 200
+
 _QUEUED_AS = re.compile(
     r"queued (?:as|for delivery as) <?([\w.@+-]+)>?|^OK id=([\w-]+)|\[InternalId=(\d+)",
     re.IGNORECASE,
@@ -26,23 +28,28 @@ _QUEUED_AS = re.compile(
 def queue_id(reply: Reply | None) -> str:
     """The server's own name for the message, where its reply has one."""
     match = _QUEUED_AS.search(reply.text) if reply is not None else None
-    return next((group for group in match.groups() if group), "") if match else ""
+    found = next((group for group in match.groups() if group), "") if match else ""
+    return found[:LONGEST_QUEUE_ID]
 
 
 def findings(claimed: Claimed, submission: Submission) -> dict[str, Finding]:
     """A verdict on each recipient, from its answer or else from what ended it all."""
     found: dict[str, Finding] = {}
+    doubtful = submission.doubtful
     for recipient in claimed.recipients:
         answer = submission.answers.get(recipient)
         if answer is not None:
             found[recipient] = _answered(answer)
         elif submission.error is not None:
-            handed_over = recipient in submission.doubtful
+            handed_over = recipient in doubtful
             found[recipient] = Finding(
                 verdict=judge_error(submission.error, handed_over=handed_over),
                 stage=submission.error.stage,
                 reply=getattr(submission.error, "reply", None),
             )
+        elif recipient in doubtful:
+            verdict = Verdict("unknown", "the session ended before the reply")
+            found[recipient] = Finding(verdict=verdict)
         else:
             verdict = Verdict("ours", "the worker was held up and left it to others")
             found[recipient] = Finding(verdict=verdict)
@@ -104,16 +111,23 @@ def hand(connection: Connection, one: Attempt, now: float) -> bool:
         else "deferred"
         for address, finding in found.items()
     }
-    attempts.book(connection, one.claimed, states, found, now)
+    if states:
+        attempts.book(connection, one.claimed, states, found, now)
     awaiting = one.submission.awaiting
     return attempts.mark_handed(connection, one.claimed, awaiting, now)
 
 
 def book_end(
-    connection: Connection, profile: Profile, one: Judged, now: float, observed: bool
+    connection: Connection,
+    profile: Profile,
+    one: Judged,
+    now: float,
+    *,
+    observed: bool,
+    rests: bool,
 ) -> bool:
     """
-    Settle the message, or queue it again.
+    Settle the message, or queue it again; *rests*: and so does the profile.
 
     False, with the result kept beside the attempt, where the row was taken from us.
     """
@@ -122,7 +136,8 @@ def book_end(
         attempts.keep_late(connection, claimed, ending, now)
         return False
     attempts.end_attempt(connection, claimed, ending, now)
-    _note_health(connection, profile, settlement, one.found, now)
+    if rests or not settlement.pause:
+        _note_health(connection, profile, settlement, one.found, now)
     if settlement.again:
         attempts.requeue(
             connection, claimed, ending, due_at=one.due_at, tried=settlement.tried

@@ -24,16 +24,13 @@ from ..store import queue
 from ..store.claims import Claimed
 from ..store.database import Database
 from ..store.queue import Due
-from ..submission import Submitter
+from ..submission import ATTEMPT_S, MOMENT_S, Submitter
 from ..token_rules import read_timing
 from .record import Record
 from .sending import Sending
 from .worker import Worker
 
 log = logging.getLogger(__name__)
-
-MOMENT_S = 2
-"""Seconds that a thread waits for a credential before it turns to others."""
 
 BULK = LANES.index("bulk")
 
@@ -134,12 +131,16 @@ class Delivery:
             given=claimed,
             stopping=lambda: self._stopping,
         )
-        self._send(sending, credential)
+        self._send(sending, credential, ATTEMPT_S)
         return sending.settlement
 
-    def _send(self, sending: Sending, credential: Credential) -> None:
+    def _send(
+        self, sending: Sending, credential: Credential, patience_s: float
+    ) -> None:
         try:
-            self.submitter.submit(sending.profile, credential, sending.advance)
+            self.submitter.submit(
+                sending.profile, credential, sending.advance, patience_s
+            )
         finally:
             sending.finish()
 
@@ -163,6 +164,9 @@ class Delivery:
         now = self.clock.now().timestamp()
         with self.database.read() as connection:
             due = queue.due(connection, now)
+        waiting = {one.profile_id for one in due}
+        for profile_id in self._asked.keys() - waiting:  # its mail is gone
+            self._asked.pop(profile_id, None)
         return any(self._tend(one) for one in due)
 
     def _tend(self, due: Due) -> bool:
@@ -194,10 +198,10 @@ class Delivery:
         self._rest(due.profile_id)
         return None
 
-    def _rest(self, profile_id: str) -> None:
-        """Leave a profile alone for a few looks, or until something is changed."""
+    def _rest(self, profile_id: str, looks: int = 5) -> None:
+        """Leave a profile alone for some looks, or until something is changed."""
         with self._changed:
-            until = self.clock.monotonic() + 5 * self.pace.look_s
+            until = self.clock.monotonic() + looks * self.pace.look_s
             self._skip[profile_id] = until
 
     @contextmanager
@@ -229,16 +233,24 @@ class Delivery:
             profile=profile,
             owner=owner,
             lapses=lapses,
-            more=lambda: not self._stopping and self.clock.monotonic() < until,
+            more=lambda: self._goes_on(profile, until),
             stopping=lambda: self._stopping,
             below_lane=below_lane,
             resting=self._resting,
         )
-        self._send(sending, credential)
+        self._send(sending, credential, MOMENT_S)
         if sending.pause is not None:
             reason = sending.pause.finding.verdict.reason
             log.warning("profile %r is paused: %s", profile.name, reason)
+        if not sending.begun:  # at its limits, or others were quicker
+            self._rest(profile.id, looks=1)
         return bool(sending.begun)
+
+    def _goes_on(self, profile: Profile, until: float) -> bool:
+        """Its turn is not over, and no caller waits for the connection."""
+        if self._stopping or self.submitter.pool.awaited(profile.id):
+            return False
+        return self.clock.monotonic() < until
 
     def _credential(self, profile: Profile) -> Credential | None:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from attrs import define, frozen
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from ..store.claims import Claimed, Ending
 from ..store.database import Database
 from ..verdict import Verdict
 from . import booking
-from .booking import Attempt
+from .booking import Attempt, Judged
 
 
 @frozen(kw_only=True)
@@ -54,6 +55,12 @@ class Step:
     claimed: tuple[Claimed, ...] = ()
 
 
+class Announce(Protocol):
+    """Tells of messages that were settled; *silent*: when nobody observed."""
+
+    def __call__(self, ids: Sequence[str], *, silent: bool = False) -> None: ...
+
+
 @define(kw_only=True)
 class Record:
     """
@@ -67,7 +74,7 @@ class Record:
     database: Database
     clock: Clock
     chance: SystemChance
-    announce: Callable[[Sequence[str]], None]
+    announce: Announce
     observed: Callable[[], bool]
 
     def claim(self, profile: Profile, wanted: Wanted) -> tuple[Claimed, ...]:
@@ -81,24 +88,35 @@ class Record:
         ended: Sequence[Attempt] = (),
         handing: Sequence[Attempt] = (),
         wanted: Wanted | None = None,
+        rests: bool = False,
     ) -> Step:
         """
         One transaction: book what *ended*, mark what is *handing* over, claim.
 
         From now on those awaiting a reply to what is handed over may be unknown.
-        Nothing is claimed of a profile that an attempt says has to rest.
+        Nothing is claimed of a profile that an attempt says has to rest; *rests*: that
+        was noted already, and all of a flight is one failure of its profile.
         """
         now = self._now()
         judged = [
             booking.judge(profile, one, now, self.chance.fraction()) for one in ended
         ]
-        if any(one.settlement.pause for one in judged):
+        pausing = [one for one in judged if one.settlement.pause]
+        first = None if rests or not pausing else pausing[0]
+        if pausing:
             wanted = None
         observed = self.observed()
 
         def work(connection: Connection) -> Step:
             kept = [
-                booking.book_end(connection, profile, one, now, observed)
+                booking.book_end(
+                    connection,
+                    profile,
+                    one,
+                    now,
+                    observed=observed,
+                    rests=one is first,
+                )
                 for one in judged
             ]
             mine = {
@@ -115,13 +133,7 @@ class Record:
             )
 
         done = self.database.write(work)
-        self.announce(
-            [
-                one.claimed.id
-                for one, settlement in zip(judged, done.settlements, strict=True)
-                if settlement is not None and not settlement.again
-            ]
-        )
+        self.announce(_settled(judged, done), silent=not observed)
         return done
 
     def refuse(self, claimed: Claimed, profile: Profile, error: FromNotAllowed) -> None:
@@ -201,6 +213,16 @@ def _claim(
             most_recipients=recipients,
         )
     )
+
+
+def _settled(judged: Sequence[Judged], done: Step) -> list[str]:
+    """The messages that this step has settled."""
+    pairs = zip(judged, done.settlements, strict=True)
+    return [
+        one.claimed.id
+        for one, settlement in pairs
+        if settlement is not None and not settlement.again
+    ]
 
 
 def left(

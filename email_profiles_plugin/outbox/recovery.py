@@ -66,7 +66,7 @@ class Recovery:
             rows = attempts.orphans(connection)
         self._give_back(rows)
 
-    def tidy(self, worker: str, held: Collection[str]) -> None:
+    def tidy(self, worker: str, held: Collection[tuple[str, int]]) -> None:
         """
         Give back what *worker* owns and none of its threads holds: one has failed.
 
@@ -74,7 +74,9 @@ class Recovery:
         """
         with self.database.read() as connection:
             rows = [
-                one for one in attempts.owned(connection, worker) if one.id not in held
+                one
+                for one in attempts.owned(connection, worker)
+                if (one.id, one.attempt) not in held
             ]
         before, self._dropped = self._dropped, {(one.id, one.attempt) for one in rows}
         self._give_back([one for one in rows if (one.id, one.attempt) in before])

@@ -72,7 +72,11 @@ class Sending:
         if not (ended or handing or wanted):
             return ()
         step = self.record.step(
-            self.profile, ended=ended, handing=handing, wanted=wanted
+            self.profile,
+            ended=ended,
+            handing=handing,
+            wanted=wanted,
+            rests=self.pause is not None,
         )
         self._note(ended, step)
         fresh = self.worker.fresh(self.lapses)
@@ -88,7 +92,7 @@ class Sending:
                 self._note([one], self._booked(one))
         finally:
             for one in self._under_way:
-                self.worker.release(one.claimed.id)
+                self.worker.release(one.claimed.id, one.claimed.attempt)
 
     def _wanted(self, want: int) -> Wanted | None:
         if not want or self.pause is not None or not self.more():
@@ -108,7 +112,7 @@ class Sending:
         begun = []
         for row in claimed:
             self.begun += 1
-            self.worker.hold(row.id)
+            self.worker.hold(row.id, row.attempt)
             session: list[str] = []
             mail = Mail(
                 mail_from=row.mail_from,
@@ -123,8 +127,10 @@ class Sending:
                 may_send_as(self.profile, (row.mail_from, row.sender))
             except FromNotAllowed as error:
                 self._under_way.remove(attempt)
-                self.record.refuse(row, self.profile, error)
-                self.worker.release(row.id)
+                try:
+                    self.record.refuse(row, self.profile, error)
+                finally:
+                    self.worker.release(row.id, row.attempt)
                 continue
             begun.append(submission)
         return begun
@@ -132,7 +138,7 @@ class Sending:
     def _note(self, ended: Sequence[Attempt], step: Step) -> None:
         for one, settlement in zip(ended, step.settlements, strict=True):
             self._under_way.remove(one)
-            self.worker.release(one.claimed.id)
+            self.worker.release(one.claimed.id, one.claimed.attempt)
             self.settlement = settlement
             if settlement is None:
                 id = one.claimed.id
@@ -143,7 +149,8 @@ class Sending:
     def _booked(self, one: Attempt) -> Step:
         for left in reversed(range(BOOKINGS)):
             try:
-                return self.record.step(self.profile, ended=[one])
+                rests = self.pause is not None
+                return self.record.step(self.profile, ended=[one], rests=rests)
             except StoreUnavailable as error:
                 if not left or (self.stopping() and left < BOOKINGS - 5):
                     raise

@@ -31,8 +31,8 @@ class Worker:
     lease_s: float = 30
     id: str = field(default="", init=False)
     lapses: int = field(default=0, init=False)
-    held: set[str] = field(factory=set, init=False)
-    """The rows that threads of this worker have in hand."""
+    held: set[tuple[str, int]] = field(factory=set, init=False)
+    """The rows that threads of this worker have in hand, each with its attempt."""
     _beat_at: float = field(default=0, init=False)
     _looked_at: float = field(default=0, init=False)
     _seen: dict[str, tuple[int, float]] = field(factory=dict, init=False)
@@ -86,15 +86,15 @@ class Worker:
         self._seen = seen
         return late
 
-    def hold(self, id: str) -> None:
-        """A thread of this worker has row *id* in hand."""
+    def hold(self, id: str, attempt: int) -> None:
+        """A thread of this worker has row *id* in hand, for one attempt."""
         with self._guard:
-            self.held.add(id)
+            self.held.add((id, attempt))
 
-    def release(self, id: str) -> None:
-        """No thread has it in hand any more."""
+    def release(self, id: str, attempt: int) -> None:
+        """No thread has it in hand any more, for that attempt."""
         with self._guard:
-            self.held.discard(id)
+            self.held.discard((id, attempt))
 
     def resign(self) -> str:
         """The id under which this worker was known; it has none from now on."""

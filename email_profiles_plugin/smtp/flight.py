@@ -129,6 +129,8 @@ class Flight:
             if cold:
                 cold = False
                 yield from self._alone(legs.pop(0))
+                if self.closing:
+                    return
             for flush in _flushes(legs):
                 yield from self._together(flush)
                 if self.closing:
@@ -159,10 +161,14 @@ class Flight:
             yield from self._say(leg)
             yield self._content(leg)
         yield from self._meanwhile()
+        fault: ProtocolError | None = None
         for leg in legs:
             yield from self._hear(leg, ahead=False)
-            yield from self._hear_end(leg)
+            wrong = yield from self._hear_end(leg)
+            fault = fault or wrong  # the others have answers of their own
             self._end(leg)
+        if fault is not None:
+            raise fault
         if self.lost:
             raise OutOfStep
 
@@ -193,12 +199,13 @@ class Flight:
         while self._waiting and len(legs) < want:
             legs += self._take_up(self._waiting.pop(0))
         while completing or len(legs) < want:
-            more = self.advance(completing, want - len(legs))
+            asked = want - len(legs)
+            more = self.advance(completing, asked)
             completing = []
             for one in more:
                 legs += self._take_up(one)
-            if not more:
-                break
+            if not more or (legs and len(more) < asked):
+                break  # what came alone goes alone
         return legs
 
     def _take_up(self, one: Submission) -> list[_Leg]:
@@ -261,6 +268,8 @@ class Flight:
                     raise OutOfStep
         if ahead and transaction.fault is not None:
             raise transaction.fault
+        if not ahead and not transaction.lost:  # who shall come again is in no doubt
+            leg.submission.recall(transaction.leftover)
 
     def _ask(self, leg: _Leg, number: int) -> Group | None:
         """For the reply to a command, and to those after it as far as they came."""
@@ -282,8 +291,10 @@ class Flight:
             handed=one.hand_over,
         )
 
-    def _hear_end(self, leg: _Leg) -> Play:
-        """The reply to the content."""
+    def _hear_end(
+        self, leg: _Leg
+    ) -> Generator[Move, Sequence[Reply], ProtocolError | None]:
+        """The reply to the content; returns why the session has to end, if it has."""
         one, transaction = leg.submission, leg.transaction
         (reply,) = yield Group(stage=END_OF_DATA, tell=one.tell, final=True)
         taken = reply.code // 100 == 2
@@ -293,18 +304,17 @@ class Flight:
         if fault is not None and taken:  # under which envelope, nobody knows
             for recipient in transaction.recipients:
                 one.answers.pop(recipient, None)
-            raise fault
+            return fault
         transaction.hear_end(reply)
         self.lost |= transaction.lost
         one.awaiting = ()
         if isinstance(leg.content, Chunk):
-            if reply.code in NO_BDAT:
+            if reply.code in NO_BDAT and not self.proven:
                 for recipient in transaction.good:
                     one.answers.pop(recipient, None)
                 raise NoChunking
             self.proven |= taken
-        if fault is not None:
-            raise fault
+        return fault
 
     def _end(self, leg: _Leg, following: _Leg | None = None) -> None:
         """Note what the transaction means for those that follow."""

@@ -92,6 +92,12 @@ class Submission:
         """The message goes on its way to *recipients*."""
         self.awaiting, self.handed_over = tuple(recipients), False
 
+    def recall(self, recipients: Sequence[str]) -> None:
+        """The server does not take the message for these, and has said so."""
+        if recipients:
+            gone = {*recipients}
+            self.awaiting = tuple(one for one in self.awaiting if one not in gone)
+
     def start_again(self) -> None:
         """It goes over another connection: what ended this one decides on nobody."""
         for recipient, answer in list(self.answers.items()):

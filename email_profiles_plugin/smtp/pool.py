@@ -47,6 +47,7 @@ class _Share:
 
     key: Hashable
     out: int = 0
+    waiting: int = 0
     idle: list[Connection] = field(factory=list)
 
 
@@ -108,6 +109,12 @@ class Pool:
             share = self._shares.get(owner)
             return share.out if share else 0
 
+    def awaited(self, owner: Hashable) -> bool:
+        """Somebody waits for a connection of *owner*."""
+        with self._changed:
+            share = self._shares.get(owner)
+            return share is not None and share.waiting > 0
+
     def sweep(self) -> None:
         """Close what was idle, or open, for too long."""
         stale: list[Connection] = []
@@ -140,7 +147,11 @@ class Pool:
                     f"all {limit} connections of the profile are busy",
                     "raise limits.max_connections if the server allows it",
                 )
-            self._changed.wait(left)
+            share.waiting += 1
+            try:
+                self._changed.wait(left)
+            finally:
+                share.waiting -= 1
         share.out += 1
         return share
 

@@ -68,12 +68,12 @@ class ReplyReader:
 
     stage: str = "greeting"
     quiet: bool = False
-    _buffer: bytes = field(default=b"", init=False)
+    _buffer: bytes = field(default=b"", init=False, repr=False)
     _at: int = field(default=0, init=False)
     """Where in the buffer the next line begins."""
-    _known: dict[bytes, Reply] = field(factory=dict, init=False)
+    _known: dict[bytes, Reply] = field(factory=dict, init=False, repr=False)
     """Replies of one line that came before: a server has few of them."""
-    _lines: list[str] = field(factory=list, init=False)
+    _lines: list[str] = field(factory=list, init=False, repr=False)
     _code: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
 

@@ -44,7 +44,7 @@ class Source:
         given: list[Submission] = []
         while self.waiting and len(given) < want:
             given.append(self.waiting.popleft())
-        given += self._more(completing, want - len(given))
+        given += self._more(completing, 0 if given else want)
         flying = [one for one in self.aloft if not one.done]
         self._served |= len(flying) < len(self.aloft)
         self.aloft = flying + given

@@ -30,7 +30,7 @@ class Tally:
     closing: Reply | None = None
     """The 421 that was heard: it answers whatever is still asked."""
 
-    _out: list[bytes] = field(factory=list, init=False)
+    _out: list[bytes] = field(factory=list, init=False, repr=False)
     _ends: deque[tuple[int, Callable[[], None]]] = field(factory=deque, init=False)
     _queued: int = field(default=0, init=False)
     _sent: int = field(default=0, init=False)
@@ -39,8 +39,10 @@ class Tally:
     _said: int = field(default=1, init=False)
     """Of these, how many are due for what has left whole."""
     _taken: int = field(default=0, init=False)
-    _heard: deque[Reply] = field(factory=deque, init=False)
+    _heard: deque[Reply] = field(factory=deque, init=False, repr=False)
     _hung_up: bool = field(default=False, init=False)
+    _hidden: tuple[bytes, ...] = field(default=(), init=False, repr=False)
+    """What was said and may be shown nowhere; an error may echo it later, too."""
 
     @property
     def quiet(self) -> bool:
@@ -79,7 +81,10 @@ class Tally:
 
     def listen(self, group: Group) -> None:
         """What comes from now on is told of as *group*'s."""
-        self.reader.stage, self.reader.quiet = group.stage, bool(group.hide)
+        self.reader.stage = group.stage
+        if group.hide:
+            self._hidden = tuple(dict.fromkeys((*self._hidden, *group.hide)))
+            self.reader.quiet = True
 
     def leaving(self) -> bytes:
         """All that was put and not taken yet, to be written now."""
@@ -96,6 +101,8 @@ class Tally:
 
     def take(self, octets: bytes) -> bool:
         """Read what came; true if a reply was among it. Faults become *failure*."""
+        if self.failure is not None:  # nothing behind it is kept
+            return False
         self.reader.feed(octets)
         before = self._taken
         try:
@@ -108,17 +115,19 @@ class Tally:
 
     def _book(self, reply: Reply) -> None:
         """An unasked 421 answers what is asked next; anything else is a fault."""
-        stage = self.reader.stage
         if reply.code == CLOSING:
             self._hung_up = True
         elif self._taken > self._asked:
-            shown = "" if self.reader.quiet else f": {cut(reply)}"
-            self.failure = ProtocolError(stage, f"a reply too many{shown}")
+            self.failure = self._unasked("a reply too many", reply)
             return
         elif self._taken > self._said and reply.code < 400:
-            self.failure = ProtocolError(stage, f"{cut(reply)} before it was asked")
+            self.failure = self._unasked("a reply before it was asked", reply)
             return
         self._heard.append(reply)
+
+    def _unasked(self, what: str, reply: Reply) -> ProtocolError:
+        shown = "" if self.reader.quiet else f": {cut(reply)}"
+        return ProtocolError(self.reader.stage, f"{what}{shown}")
 
     def answer(self, group: Group) -> Reply | None:
         """The next reply, for *group*; None where more has to be read first."""
@@ -133,7 +142,8 @@ class Tally:
 
     def _shown(self, group: Group, reply: Reply) -> Reply:
         tell = group.tell or self.tell
-        shown = cut(masked(reply, group.hide) if group.hide else reply)
+        secret = self._hidden and (group.hide or reply.code >= 400)
+        shown = cut(masked(reply, self._hidden) if secret else reply)
         if tell is not unheard:
             for line in str(shown).split("\n"):
                 tell(f"S: {line}")

@@ -87,6 +87,12 @@ class Transaction:
         if data:
             yield "DATA", "DATA"
 
+    @property
+    def leftover(self) -> list[str]:
+        """For whom the server wants another transaction."""
+        decided = {*self.answers, *self.good}
+        return [one for one in self.recipients if one not in decided]
+
     def hopeless(self, stage: str) -> bool:
         """What need not be said: no RCPT without MAIL, no DATA without recipients."""
         if self.closing is not None or self.fault is not None:

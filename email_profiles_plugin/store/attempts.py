@@ -26,7 +26,7 @@ _HELD = and_(
     message.c.owner == bindparam("of_owner"),
     message.c.attempt == bindparam("of_attempt"),
 )
-_IS_HELD = select(message.c.id).where(_HELD)
+_IS_HELD = select(message.c.id).where(_HELD).with_for_update()
 _HELD_ROW = select(message).where(_HELD).with_for_update()
 _HAND = update(message).where(_HELD).values(handed=True)
 _REQUEUE = (

@@ -25,6 +25,12 @@ from .tables import attempt, message, octets, recipient
 
 ALARM = LANES.index("alarm")
 
+MOST_OCTETS = 1024 * 1024
+"""Octets that are claimed together, but for one message: who claims has to send."""
+
+MORE = 50
+"""Candidates beside those wanted, where some may have too many recipients."""
+
 
 @frozen(kw_only=True)
 class Claimed:
@@ -128,7 +134,8 @@ def claim(
     By lane, then by due time; an alarm comes alone. *below_lane* leaves lanes from that
     one on; what would make it more than *most_recipients* in all is left, too.
     """
-    given: dict[str, Any] = {"now": now, "most": limit}
+    most = limit if most_recipients is None else limit + MORE
+    given: dict[str, Any] = {"now": now, "most": most}
     if id is not None:
         found = connection.execute(_OF_ID, {**given, "of_id": id})
     else:
@@ -137,23 +144,28 @@ def claim(
     claimed: list[Claimed] = []
     rows = found.all()
     if rows and rows[0].lane == ALARM:
-        rows = rows[:1]  # an alarm is in doubt for nobody else's sake
+        limit = 1  # an alarm is in doubt for nobody else's sake
+    room = MOST_OCTETS
     for row in rows:
-        count = len(_to_serve(connection, row.id))
+        room -= row.size
+        if len(claimed) == limit or (claimed and room < 0):
+            break
+        people = tuple(connection.scalars(_TO_SERVE, {"of_id": row.id}))
         if most_recipients is not None:
-            if count > most_recipients:
+            if len(people) > most_recipients:
                 continue
-            most_recipients -= count
-        claimed.append(_take(connection, row, owner, now, revision))
+            most_recipients -= len(people)
+        claimed.append(_take(connection, row, people, owner, now, revision))
     return claimed
 
 
-def _to_serve(connection: Connection, id: str) -> tuple[str, ...]:
-    return tuple(connection.scalars(_TO_SERVE, {"of_id": id}))
-
-
 def _take(
-    connection: Connection, row: Row[Any], owner: str, now: float, revision: int
+    connection: Connection,
+    row: Row[Any],
+    people: tuple[str, ...],
+    owner: str,
+    now: float,
+    revision: int,
 ) -> Claimed:
     number = row.attempt + 1
     of_row = {"of_id": row.id}
@@ -185,7 +197,7 @@ def _take(
         profile_name=row.profile_name,
         mail_from=row.mail_from,
         sender=json.loads(row.request).get("sender"),
-        recipients=_to_serve(connection, row.id),
+        recipients=people,
         octets=row.octets,
         smtputf8=row.smtputf8,
         lane=row.lane,

@@ -81,6 +81,29 @@ token = Table(
 )
 """One token state per profile; *sealed* holds the tokens themselves."""
 
+grant_in_progress = Table(
+    "grant_in_progress",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("profile_id", String(80), nullable=False, index=True),
+    Column("profile_name", String(80), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("session_hash", String(64), nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("sealed", Text),
+    Column("actor", String(200), nullable=False),
+    Column("step", String(8), nullable=False),
+    Column("query_hash", String(64), nullable=False),
+    Column("redeemed_at", Float),
+    Column("result", Text, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+"""
+Grants that a person was sent to a browser for: begun, redeemed, done. Of `state`,
+session and answer only hashes are kept; *sealed* is the provider's, till it is done;
+*result* is JSON: a token's status, or an error.
+"""
+
 worker = Table(
     "worker",
     metadata,

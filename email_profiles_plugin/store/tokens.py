@@ -147,7 +147,8 @@ def save(
     row = read(connection, profile_id, lock=True)
     if row.lease_owner != owner:
         return None
-    if obtained.granted or row.error != obtained.rejected:
+    troubled = row.state != "valid" and row.error != obtained.rejected
+    if obtained.granted or troubled:
         health.resume(connection, profile_id)
     generation = row.generation + 1
     # A session outlives its token, but not the grant behind it.

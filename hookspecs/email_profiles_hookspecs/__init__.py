@@ -1,6 +1,6 @@
 """The contract: all that a third-party plugin, or a host, imports."""
 
-from . import errors, sasl
+from . import errors, jwt, sasl
 from .host import AcceptsEmailProfiles
 from .markers import PROJECT, hookimpl, hookspec
 from .providers import (
@@ -66,5 +66,6 @@ __all__ = [
     "errors",
     "hookimpl",
     "hookspec",
+    "jwt",
     "sasl",
 ]

@@ -8,6 +8,7 @@ All errors that cross the contract.
     │   ├── StaleRevision               it was changed since it was read
     │   ├── NameTaken
     │   ├── InUse                       something refers to it
+    │   ├── StateRefused                an answer to no grant that is in progress
     │   └── IdempotencyConflict         the same key with other content
     ├── Disabled                        the profile is switched off
     ├── FromNotAllowed                  the profile may not send as this address
@@ -21,6 +22,7 @@ All errors that cross the contract.
     ├── TokenError                      no token
     │   ├── NeedsGrant                  a person has to grant anew
     │   ├── GrantRefused                the authorization server said no
+    │   ├── SlowDown                    not yet: poll again, but less often
     │   └── TokenTimeout (TimeoutError) none within access_token_timeout_s
     ├── HttpError                       a request got no usable answer
     ├── PluginFailed                    a mode's plugin raised what is none of these
@@ -104,6 +106,20 @@ class InUse(Conflict):
     """Something refers to the document; the message names what."""
 
 
+class StateRefused(Conflict):
+    """
+    An authorization server's answer belongs to no grant that may go on.
+
+    *reason*: `malformed`, `unknown` (or forged), `session` (another one's), `used`,
+    `expired`, `redirect_uri` (it came in elsewhere), `changed` (the profile was).
+    """
+
+    def __init__(self, message: str, reason: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, reason, remedy)
+        self.reason = reason
+
+
 class IdempotencyConflict(Conflict):
     """The same origin and key were used for a request with other content."""
 
@@ -176,6 +192,15 @@ class GrantRefused(TokenError):
         super().__init__(message, remedy)
         self.args = (message, error, remedy)
         self.error = error
+
+
+class SlowDown(TokenError):
+    """A device grant is still pending; wait *interval* seconds between polls now."""
+
+    def __init__(self, message: str, interval: int, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, interval, remedy)
+        self.interval = interval
 
 
 class TokenTimeout(TokenError, TimeoutError):

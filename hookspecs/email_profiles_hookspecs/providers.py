@@ -78,7 +78,13 @@ class Redirect:
 
 @runtime_checkable
 class Grantable(Manageable, Protocol):
-    """A Manageable that a person can grant access to in a browser (action `grant`)."""
+    """
+    A Manageable that a person can grant access to in a browser (action `grant`).
+
+    *begin* may do I/O within a time of its own. *complete* is given the parameters
+    with which the browser came back, after the caller has seen to `state`, and what
+    *begin* gave to keep.
+    """
 
     def begin(self, redirect_uri: str, state: str) -> Redirect: ...
     def complete(
@@ -100,7 +106,13 @@ class Device:
 
 @runtime_checkable
 class DeviceGrantable(Manageable, Protocol):
-    """A Manageable that can be granted from another device (action `device`)."""
+    """
+    A Manageable that can be granted from another device (action `device`).
+
+    *device_poll*, called every `interval` seconds till `expires_in` is over, is None
+    while nobody has agreed yet; SlowDown says the same, and has the new interval for
+    this and all later polls. Any other error ends the grant.
+    """
 
     def device_begin(self, deadline: float) -> Device: ...
     def device_poll(self, device: Device, deadline: float) -> TokenStatus | None: ...
