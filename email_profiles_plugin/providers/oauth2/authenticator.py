@@ -60,6 +60,8 @@ class OAuth2:
 
     def acquire(self, deadline: float) -> Credential:
         timing = _timing(self.profile)
+        if timing.access_token_timeout_s <= 0:
+            self._insist_on_a_grant()
         token = self.services.tokens.current(self.fetch, deadline, timing)
         smtp, username = self.profile.smtp, self.profile.auth["username"]
         offers: tuple[sasl.Sasl, ...] = (
@@ -171,6 +173,12 @@ class OAuth2:
     @property
     def _interactive(self) -> bool:
         return bool(self.profile.auth.get("interactive"))
+
+    def _insist_on_a_grant(self) -> None:
+        """Who waits for nobody is told the cause, rather than to come again."""
+        status = self.status()
+        if status.state == "needs grant":
+            raise NeedsGrant(status.error, "grant access")
 
     def _client(self) -> OAuth2Client | None:
         with suppress(NotFound):
