@@ -200,6 +200,8 @@ class OAuth2:
         if not status.has_refresh_token:
             if not good:
                 missing = status.error or "nobody has granted access yet"
+                if status.state == "expired":
+                    missing = str(self._not_renewable())
                 return evolve(status, state="needs grant", error=missing)
             found.append(str(self._not_renewable()))
         username = self.profile.auth["username"]
