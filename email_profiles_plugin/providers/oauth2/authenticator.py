@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from attrs import evolve, field, fields, frozen
+from attrs import Factory, evolve, field, fields, frozen
 
 from email_profiles_hookspecs import (
     Credential,
@@ -52,11 +52,16 @@ class OAuth2:
     profile: Profile
     services: Services = field(repr=False)
     unique: Callable[[], str] = field(default=_unique, repr=False)
-    _grants: Grants = field(init=False, repr=False)
-
-    @_grants.default
-    def _asking(self) -> Grants:
-        return Grants(profile=self.profile, services=self.services, unique=self.unique)
+    _grants: Grants = field(
+        init=False,
+        repr=False,
+        default=Factory(
+            lambda self: Grants(
+                profile=self.profile, services=self.services, unique=self.unique
+            ),
+            takes_self=True,
+        ),
+    )
 
     def acquire(self, deadline: float) -> Credential:
         timing = _timing(self.profile)
@@ -195,6 +200,8 @@ class OAuth2:
         if not status.has_refresh_token:
             if not good:
                 missing = status.error or "nobody has granted access yet"
+                if status.state == "expired":
+                    missing = str(self._not_renewable())
                 return evolve(status, state="needs grant", error=missing)
             found.append(str(self._not_renewable()))
         username = self.profile.auth["username"]
