@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Hashable
 from time import monotonic
@@ -163,3 +164,47 @@ def test_a_profile_without_connections_leaves_nothing_behind() -> None:
     pool.keep = Keep(idle_s=0)
     pool.sweep()
     assert not pool._shares
+
+
+def test_no_more_are_open_than_the_limit_however_threads_meet() -> None:
+    """Idle, out, or on their way from one to the other: none is counted twice."""
+    pool, guard = Pool(), threading.Lock()
+    alive = peak = made = 0
+
+    class Counted(FakeWire):
+        def close(self) -> None:
+            nonlocal alive
+            with guard:
+                alive -= not self.closed
+            super().close()
+
+        quit = close
+
+    def open_one() -> Connection:
+        nonlocal alive, peak, made
+        with guard:
+            made += 1
+            alive += 1
+            peak = max(peak, alive)
+        wire: Any = Counted()
+        return Connection(wire, Extensions())
+
+    def work() -> None:
+        for _ in range(300):
+            deadline = monotonic() + 30
+            with pool.lease("p", "k", open_one, limit=3, deadline=deadline) as one:
+                one.reusable = True
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert peak <= 3
+    assert made <= 3

@@ -85,23 +85,16 @@ class Pool:
         """
         with self._changed:
             share = self._admit(owner, key, limit, deadline)
-            connection, ended = self._kept(share, key, limit)
+            connection = self._kept(share, key, limit)
         try:
-            for one in ended:
-                one.wire.quit()
             connection = connection or open()
             yield connection
         except BaseException:
             if connection is not None:
                 connection.wire.close()
+            self._return(share, owner, key, None)
             raise
-        else:
-            self._return(share, key, connection)
-        finally:
-            with self._changed:
-                share.out -= 1
-                self._forget(owner)
-                self._changed.notify_all()
+        self._return(share, owner, key, connection)
 
     def leased(self, owner: Hashable) -> int:
         """How many connections of *owner* are out."""
@@ -117,14 +110,12 @@ class Pool:
 
     def sweep(self) -> None:
         """Close what was idle, or open, for too long."""
-        stale: list[Connection] = []
         with self._changed:
             for owner, share in list(self._shares.items()):
-                stale += [one for one in share.idle if not self._fresh(one)]
-                share.idle = [one for one in share.idle if one not in stale]
+                for one in [one for one in share.idle if not self._fresh(one)]:
+                    share.idle.remove(one)
+                    one.wire.quit()
                 self._forget(owner)
-        for connection in stale:
-            connection.wire.quit()
 
     def close(self) -> None:
         """Close all that is idle, and what is out when it comes back."""
@@ -155,33 +146,50 @@ class Pool:
         share.out += 1
         return share
 
-    def _kept(
-        self, share: _Share, key: Hashable, limit: int
-    ) -> tuple[Connection | None, list[Connection]]:
-        """One to lend again, and those that may not stay beside it, or a new one."""
-        ended: list[Connection] = []
+    def _kept(self, share: _Share, key: Hashable, limit: int) -> Connection | None:
+        """
+        One to lend again, or None for a new one.
+
+        What may not stay beside it is closed before anybody else is let in.
+        """
         found = None
         if share.key != key:
-            ended, share.idle, share.key = share.idle, [], key
+            self._end(share.idle)
+            share.idle, share.key = [], key
         while share.idle and found is None:
             one = share.idle.pop()
             if self._fresh(one) and not one.wire.readable():
                 found = one
             else:
-                ended.append(one)
-        while share.idle and len(share.idle) + share.out > limit:
-            ended.append(share.idle.pop(0))
-        return found, ended
+                one.wire.quit()
+        surplus = len(share.idle) + share.out - limit
+        self._end(share.idle[: max(surplus, 0)])
+        del share.idle[: max(surplus, 0)]
+        return found
 
-    def _return(self, share: _Share, key: Hashable, connection: Connection) -> None:
-        connection.used_at = monotonic()
+    def _end(self, connections: list[Connection]) -> None:
+        for one in connections:
+            one.wire.quit()
+
+    def _return(
+        self,
+        share: _Share,
+        owner: Hashable,
+        key: Hashable,
+        connection: Connection | None,
+    ) -> None:
+        """One step from out to idle, or closed: nobody ever counts it twice."""
         with self._changed:
-            good = connection.reusable and not self._closed and self._fresh(connection)
-            good = good and share.key == key
-            if good:
-                share.idle.append(connection)
-        if not good:
-            connection.wire.quit()
+            if connection is not None:
+                connection.used_at = monotonic()
+                good = connection.reusable and self._fresh(connection)
+                if good and not self._closed and share.key == key:
+                    share.idle.append(connection)
+                else:
+                    connection.wire.quit()
+            share.out -= 1
+            self._forget(owner)
+            self._changed.notify_all()
 
     def _forget(self, owner: Hashable) -> None:
         """Profiles come and go; nothing stays of one without connections."""

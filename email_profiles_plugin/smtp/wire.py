@@ -169,6 +169,7 @@ class Wire:
     def quit(self) -> None:
         """Say QUIT without waiting for the answer, and close."""
         with contextlib.suppress(OSError, ValueError):
+            self._socket.settimeout(0)
             self._socket.send(b"QUIT\r\n")
         self.close()
 
