@@ -11,7 +11,6 @@ from email_profiles_hookspecs import (
     Manageable,
     TokenStatus,
 )
-
 from email_profiles_hookspecs.errors import SlowDown
 
 from .examination import Bench, Examination, offered, refuses
