@@ -480,7 +480,8 @@ def test_how_a_device_is_polled(answers: list[Any], pauses: list[float]) -> None
         interval=5,
     )
 
-    def poll() -> TokenStatus | None:
+    def poll(now: Device) -> TokenStatus | None:
+        assert clock.pauses[-1] == now.interval  # the next slow_down adds to it
         answer: TokenStatus | Exception | None = left.pop(0)
         if isinstance(answer, Exception):
             raise answer

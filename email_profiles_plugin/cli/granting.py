@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
-from attrs import define
+from attrs import define, evolve
 
 from email_profiles_hookspecs.errors import (
     EmailProfilesError,
@@ -102,7 +102,7 @@ class Granting:
             self.say("or open this, which has the code in it:")
             self.say(f"  {device.verification_uri_complete}")
         return await_device(
-            lambda: self.facade.tokens.device_poll(self.name, device, actor=actor()),
+            lambda now: self.facade.tokens.device_poll(self.name, now, actor=actor()),
             device,
             SystemClock(),
             pause or time.sleep,
@@ -150,7 +150,7 @@ class Granting:
 
 
 def await_device(
-    poll: Callable[[], TokenStatus | None],
+    poll: Callable[[Device], TokenStatus | None],
     device: Device,
     clock: Clock,
     pause: Callable[[float], None],
@@ -165,7 +165,7 @@ def await_device(
     while clock.monotonic() + interval < end:
         pause(interval)
         try:
-            status = poll()
+            status = poll(evolve(device, interval=interval))
         except SlowDown as error:
             status, interval = None, max(error.interval, interval)
         except (HttpError, TokenTimeout):

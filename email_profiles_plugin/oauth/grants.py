@@ -13,28 +13,13 @@ from attrs import frozen
 from email_profiles_hookspecs import HttpReply, Token
 from email_profiles_hookspecs.errors import GrantRefused, HttpError
 
-from .. import masking
+from .. import masking, remedies
 from ..masking import quote
 from . import claims
 from .claims import Claims
 
 LONGEST_S = 100 * 365 * 86_400
 """Seconds; an expires_in beyond it is taken for this."""
-
-REMEDIES = {
-    "invalid_client": "look at the OAuth2 client's id and secret, and at how it "
-    "authenticates",
-    "invalid_grant": "grant access anew",
-    "invalid_request": "look at the scope, at the additional parameters, and at how "
-    "the client authenticates",
-    "invalid_scope": "look at the scope that is asked for",
-    "unauthorized_client": "allow this client the grant, at the authorization server",
-    "unsupported_grant_type": "look at the token endpoint's address",
-    "access_denied": "look at what the authorization server allows this client",
-    "temporarily_unavailable": "try again later",
-}
-"""What to do, by error code (RFC 6749, 5.2 and 4.1.2.1)."""
-
 
 MOST = 50
 """Scopes that are shown."""
@@ -136,9 +121,10 @@ def _unusable(
 def _refused(error: object, description: object, sent: Iterable[str]) -> GrantRefused:
     code = quote(str(error), sent, 60)
     message = f"the authorization server refused: {code}"
-    if description:
-        message += f" ({quote(str(description), sent)})"
-    return GrantRefused(message, code, REMEDIES.get(code, ""))
+    said = str(description or "")
+    if said:
+        message += f" ({quote(said, sent)})"
+    return GrantRefused(message, code, remedies.for_refusal(code, said))
 
 
 def _seconds(value: object) -> int | None:

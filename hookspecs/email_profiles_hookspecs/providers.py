@@ -110,8 +110,8 @@ class DeviceGrantable(Manageable, Protocol):
     A Manageable that can be granted from another device (action `device`).
 
     *device_poll*, called every `interval` seconds till `expires_in` is over, is None
-    while nobody has agreed yet; SlowDown says the same, and has the new interval for
-    this and all later polls. Any other error ends the grant.
+    while nobody has agreed yet; SlowDown says the same, and has the interval from now
+    on, which the next *device* is given with. GrantRefused and NeedsGrant end it.
     """
 
     def device_begin(self, deadline: float) -> Device: ...

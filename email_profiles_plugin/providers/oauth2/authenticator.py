@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from attrs import evolve, field, fields, frozen
+from attrs import Factory, evolve, field, fields, frozen
 
 from email_profiles_hookspecs import (
     Credential,
@@ -52,14 +52,21 @@ class OAuth2:
     profile: Profile
     services: Services = field(repr=False)
     unique: Callable[[], str] = field(default=_unique, repr=False)
-    _grants: Grants = field(init=False, repr=False)
-
-    @_grants.default
-    def _asking(self) -> Grants:
-        return Grants(profile=self.profile, services=self.services, unique=self.unique)
+    _grants: Grants = field(
+        init=False,
+        repr=False,
+        default=Factory(
+            lambda self: Grants(
+                profile=self.profile, services=self.services, unique=self.unique
+            ),
+            takes_self=True,
+        ),
+    )
 
     def acquire(self, deadline: float) -> Credential:
         timing = _timing(self.profile)
+        if timing.access_token_timeout_s <= 0:
+            self._insist_on_a_grant()
         token = self.services.tokens.current(self.fetch, deadline, timing)
         smtp, username = self.profile.smtp, self.profile.auth["username"]
         offers: tuple[sasl.Sasl, ...] = (
@@ -172,6 +179,12 @@ class OAuth2:
     def _interactive(self) -> bool:
         return bool(self.profile.auth.get("interactive"))
 
+    def _insist_on_a_grant(self) -> None:
+        """Who waits for nobody is told the cause, rather than to come again."""
+        status = self.status()
+        if status.state == "needs grant":
+            raise NeedsGrant(status.error, "grant access")
+
     def _client(self) -> OAuth2Client | None:
         with suppress(NotFound):
             return self._grants.client()
@@ -187,6 +200,8 @@ class OAuth2:
         if not status.has_refresh_token:
             if not good:
                 missing = status.error or "nobody has granted access yet"
+                if status.state == "expired":
+                    missing = str(self._not_renewable())
                 return evolve(status, state="needs grant", error=missing)
             found.append(str(self._not_renewable()))
         username = self.profile.auth["username"]
