@@ -489,7 +489,7 @@ def test_acquire_hangs() -> None:
     """Whatever it waits for, the suite does not."""
     told = broken(
         spoilt(Key, acquire=lambda self, deadline: threading.Event().wait()),
-        patience_s=0.05,
+        patience_s=1,
     )
 
     promise = "acquire gives a credential, or an error of the contract"
@@ -602,7 +602,7 @@ def test_a_network_of_its_own(authorization_server: AuthorizationServer) -> None
         return Token(access_token="abcdefgh")
 
     told = broken(
-        spoilt(Robot, fetch=fetch), AUTH, authorization_server=server, patience_s=1
+        spoilt(Robot, fetch=fetch), AUTH, authorization_server=server, patience_s=3
     )
 
     sentence = "it does not end while the authorization server hangs"
