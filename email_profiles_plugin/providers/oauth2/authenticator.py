@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from attrs import evolve, field, fields, frozen
+from attrs import Factory, evolve, field, fields, frozen
 
 from email_profiles_hookspecs import (
     Credential,
@@ -52,11 +52,11 @@ class OAuth2:
     profile: Profile
     services: Services = field(repr=False)
     unique: Callable[[], str] = field(default=_unique, repr=False)
-    _grants: Grants = field(init=False, repr=False)
-
-    @_grants.default
-    def _asking(self) -> Grants:
-        return Grants(profile=self.profile, services=self.services, unique=self.unique)
+    _grants: Grants = field(
+        default=Factory(lambda self: self._asking(), takes_self=True),
+        init=False,
+        repr=False,
+    )
 
     def acquire(self, deadline: float) -> Credential:
         timing = _timing(self.profile)
@@ -169,6 +169,9 @@ class OAuth2:
             return None
         self.services.tokens.grant(lambda previous, limit: token, deadline)
         return self.status()
+
+    def _asking(self) -> Grants:
+        return Grants(profile=self.profile, services=self.services, unique=self.unique)
 
     @property
     def _interactive(self) -> bool:
