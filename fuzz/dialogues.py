@@ -8,7 +8,6 @@ must hold is told by a second reading of the tape, which knows nothing of the fi
 from __future__ import annotations
 
 import logging
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from time import monotonic
 from typing import Any
 from unittest.mock import patch
 
-from attrs import define, field
+from attrs import define, evolve, field
+from reading import replies
 from tape import CANNED, HELLO, Context, Plug, Tape, TapedWire
 
 from email_profiles_hookspecs import Credential, Limits, Profile, SmtpSettings, sasl
@@ -38,7 +38,6 @@ from email_profiles_plugin.smtp.dialogue import Chunk, Command, Content
 from email_profiles_plugin.smtp.flight import NO_BDAT
 from email_profiles_plugin.smtp.mail import Mail, Submission, in_turn
 from email_profiles_plugin.smtp.pool import Pool
-from email_profiles_plugin.smtp.replies import MAX_LINE, MAX_LINES, MAX_REPLY
 from email_profiles_plugin.submission import COLD_S, Submitter
 
 PASSWORD, TOKEN = "hunter2!", "t0ken-of-nobody"
@@ -57,6 +56,9 @@ STAGES = {
     *("connect", "greeting", "EHLO", "STARTTLS", "TLS", "AUTH"),
     *("RSET", "MAIL", "RCPT", "DATA", "end of data"),
 }
+
+MOST_AHEAD = 20
+"""EHLO, STARTTLS, EHLO, and AUTH by two mechanisms with two credentials."""
 
 OFFERS: Sequence[tuple[sasl.Sasl, ...]] = (
     (sasl.Plain("user", PASSWORD),),
@@ -168,9 +170,18 @@ def check(octets: bytes) -> None:
     session = Session(octets[0], octets[1], Tape(octets[2:], monotonic()))
     session.play()
     assert all(plug.closed for plug in session.tape.plugs), "a socket was left open"
+    for plug in session.tape.plugs:
+        assert ahead_of_mail(plug) <= MOST_AHEAD, "a server that asks for ever"
     check_errors(session)
     check_secrets(session)
     Oracle(session).check()
+
+
+def ahead_of_mail(plug: Plug) -> int:
+    """How many commands came before the first message."""
+    lines = [one.line for one in plug.writes if isinstance(one, Command)]
+    mail = [n for n, line in enumerate(lines) if line.startswith(("RSET", "MAIL"))]
+    return mail[0] if mail else len(lines)
 
 
 def check_errors(session: Session) -> None:
@@ -199,33 +210,6 @@ def check_secrets(session: Session) -> None:
             assert b64encode(secret).decode().rstrip("=")[:-1] not in shown
 
 
-_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
-
-
-@define
-class Heard:
-    """A reply as the second reading has it: its code, and where its last octet is."""
-
-    code: int
-    end: int
-
-
-def replies(octets: bytes) -> Iterator[Heard]:
-    """The replies in *octets*, up to the first thing that is none."""
-    at = lines = size = code = 0
-    while (end := octets.find(b"\n", at)) >= 0:
-        line = octets[at:end].removesuffix(b"\r")
-        match = _LINE.fullmatch(line)
-        lines, size = lines + 1, size + len(line)
-        too_long = end - at > MAX_LINE or lines > MAX_LINES or size > MAX_REPLY
-        if not match or too_long or (code and code != int(match[1])):
-            return
-        at, code = end + 1, int(match[1])
-        if match[2] != b"-":
-            yield Heard(code, at)
-            lines = size = code = 0
-
-
 @define
 class Said:
     """A write, where its last octet is among all, and the reply to it, if any."""
@@ -233,6 +217,10 @@ class Said:
     write: Command | Content | Chunk
     end: int
     code: int | None = None
+
+    @property
+    def yes(self) -> bool:
+        return self.code is not None and self.code // 100 == 2
 
     @property
     def line(self) -> str:
@@ -269,6 +257,8 @@ class Fate:
     accepted: bool
     handed_over: bool
     answered: bool
+    refused: bool = False
+    """At RCPT, whatever became of the content."""
 
 
 @define
@@ -287,35 +277,35 @@ class Oracle:
 
     def _read(self, plug: Plug, said: Sequence[Said]) -> None:
         """Take the transactions of a connection apart."""
-        good = True
-        asked: dict[str, bool] = {}
-        out_of_step = False
+        good, begun, proven, out_of_step = True, False, False, False
+        asked: dict[str, Said] = {}
         for one in said:
             if one.line == "RSET":
-                good = one.code is not None and one.code // 100 == 2
+                good = one.yes
             elif one.line.startswith("MAIL"):
-                asked = {}
-                taken = one.code is not None and one.code // 100 == 2
-                begun, good = good and taken, True
+                begun, good, asked = good and one.yes, True, {}
             elif one.line.startswith("RCPT"):
-                recipient = one.line[len("RCPT TO:<") : -1]
-                asked[recipient] = one.code is not None and one.code // 100 == 2
+                asked[one.line[len("RCPT TO:<") : -1]] = one
             elif not isinstance(one.write, Command) and one.write.octets != b".\r\n":
                 handed_over = one.end <= len(plug.sent)
-                yes = one.code is not None and one.code // 100 == 2
-                for recipient, taken in asked.items():
-                    fate = Fate(
-                        accepted=begun and taken and yes and handed_over,
-                        handed_over=handed_over,
-                        # a yes to nobody's message, or what follows a BDAT that
-                        # was taken for commands, answers nothing
-                        answered=one.code is not None
-                        and not out_of_step
-                        and (begun or not yes),
+                fate = Fate(
+                    accepted=begun and one.yes and handed_over,
+                    handed_over=handed_over,
+                    # A yes to nobody's message, or what follows a BDAT that was
+                    # taken for commands, answers nothing.
+                    answered=one.code is not None
+                    and not out_of_step
+                    and (begun or not one.yes),
+                )
+                for recipient, rcpt in asked.items():
+                    own = evolve(
+                        fate,
+                        accepted=fate.accepted and rcpt.yes,
+                        refused=rcpt.code is not None and not rcpt.yes,
                     )
-                    self.fates.setdefault(recipient, []).append(fate)
-                if isinstance(one.write, Chunk) and one.code in NO_BDAT:
-                    out_of_step = True
+                    self.fates.setdefault(recipient, []).append(own)
+                proven |= one.yes
+                out_of_step |= not proven and one.code in NO_BDAT
 
     def _compare(self, one: Submission, recipient: str, fates: list[Fate]) -> None:
         answer = one.answers.get(recipient)
@@ -325,6 +315,9 @@ class Oracle:
         )
         accepted = [fate for fate in fates if fate.accepted]
         assert len(accepted) <= 1, "taken twice"
+        for fate in fates[:-1]:
+            known = fate.answered or fate.refused or not fate.handed_over
+            assert known, "sent again, though in doubt"
         doubtful = recipient in one.doubtful
         if ours:
             assert accepted, "accepted without a word"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import reading
+
 from email_profiles_hookspecs import Reply
 from email_profiles_hookspecs.errors import ProtocolError
 from email_profiles_plugin.smtp.dialogue import Command, Group
@@ -45,12 +47,14 @@ def check(octets: bytes) -> None:
     def tallied(packets: Sequence[bytes]) -> list[object]:
         return tally(asked, packets)
 
+    codes = [one.code for one in read([stream]) if isinstance(one, Reply)]
+    assert codes == [one.code for one in reading.replies(stream)]
     readings: Sequence[Reading] = (read, tallied)
-    for reading in readings:
-        whole = reading([stream])
-        assert whole == reading(parts), "it depends on the cuts"
+    for play in readings:
+        whole = play([stream])
+        assert whole == play(parts), "it depends on the cuts"
         if len(stream) <= 500:
-            assert whole == reading(single), "it depends on the cuts"
+            assert whole == play(single), "it depends on the cuts"
 
 
 def read(packets: Sequence[bytes]) -> list[object]:

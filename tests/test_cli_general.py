@@ -28,6 +28,7 @@ from email_profiles_hookspecs.errors import (
     StoreUnavailable,
 )
 from email_profiles_plugin.cli import main
+from email_profiles_plugin.store.health import Health
 
 Run = Callable[..., Result]
 Opener = Callable[..., AbstractContextManager[Any]]
@@ -326,12 +327,15 @@ class Tokens:
         self.asked.append(("status", name))
         return self.STATUS
 
-    def refresh(self, name: str) -> TokenStatus:
+    def refresh(self, name: str, *, actor: str) -> TokenStatus:
         self.asked.append(("refresh", name))
         return self.STATUS
 
-    def revoke(self, name: str) -> None:
+    def revoke(self, name: str, *, actor: str) -> None:
         self.asked.append(("revoke", name))
+
+    def health(self, name: str) -> Health:
+        return Health()
 
 
 def test_token_commands(run: Run) -> None:
@@ -356,6 +360,8 @@ def test_token_commands(run: Run) -> None:
         "has_refresh_token": True,
         "error": "",
         "actions": ["refresh", "revoke"],
+        "paused_until": None,
+        "paused_because": "",
     } == found
     assert "expires at         2026-11-23 08:00:00Z\n" in text
     assert "plant: token revoked\n" == revoked

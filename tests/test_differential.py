@@ -14,7 +14,7 @@ from itertools import count
 from typing import Literal
 
 from attrs import evolve, frozen
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from email_profiles_hookspecs import (
@@ -156,11 +156,7 @@ def loopback(server: SmtpServer) -> Target:
     return Target(server.host, server.port, read)
 
 
-@settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=30, deadline=None)
 @given(request=requests, refuse=st.booleans())
 def test_at_postfix(
     mail_system: MailSystem, request: SendRequest, refuse: bool

@@ -568,6 +568,7 @@ def test_whatever_a_server_does_between_220_and_tls(
 
     assert isinstance(first.error, SubmissionError)
     assert (type(first.error), first.error.stage) in expected
+    assert "Use STARTTLS" not in first.error.remedy
     assert not any(one.error for one in others)
     connections = "\n".join(result.session).split("connected to")
     assert "AUTH" not in connections[1]

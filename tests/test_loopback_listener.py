@@ -87,7 +87,7 @@ def listening() -> Iterator[Callable[..., Bench]]:
 def end(bench: Bench) -> None:
     if not bench.served.done():
         bench.answer = lambda query: LAST
-        with suppress(ConnectionRefusedError):
+        with suppress(ConnectionError, TimeoutError):  # it is over already
             bench.get(PATH)
     bench.served.exception(10)
 

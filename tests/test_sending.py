@@ -323,7 +323,7 @@ def test_who_has_too_many_recipients_holds_nobody_up(
 
 
 def test_a_profile_at_its_limit_slows_nobody_down(
-    plant: EmailProfiles,
+    open_profiles: Open,
     server: Any,
     profile_document: Document,
     monkeypatch: pytest.MonkeyPatch,
@@ -337,6 +337,10 @@ def test_a_profile_at_its_limit_slows_nobody_down(
         return serve(self, profile, below_lane)
 
     monkeypatch.setattr(Delivery, "_serve", noting)
+    pace = Pace(threads=1, look_s=5, turn_s=60)
+    plant = open_profiles(deliver=False, pace=pace, chance=Soon())
+    document = profile_document(server, limits={"max_connections": 1})
+    plant.profiles.apply(document, actor="test")
     limits = {"messages_per_minute": 1}
     plant.profiles.apply(profile_document(server, "other", limits=limits), actor="test")
     queue(plant, 2, profile="other", lane="alarm")

@@ -139,4 +139,5 @@ def _print(
         }
         output.print_json({**dict(pairs), **moments})
         return
-    output.properties((key.replace("_", " "), value) for key, value in pairs)
+    shown = pairs[:-1] if health.reason == status.error else pairs
+    output.properties((key.replace("_", " "), value) for key, value in shown)

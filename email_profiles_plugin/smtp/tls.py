@@ -71,6 +71,12 @@ def failed(error: OSError | ValueError, settings: SmtpSettings) -> SubmissionErr
         return TlsFailed("TLS", f"the handshake broke off: {error}")
     reason = (error.reason or str(error)).upper()
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        if not settings.use_ssl:
+            return TlsFailed(
+                "TLS",
+                "what came after STARTTLS is not TLS",
+                "look at the server's TLS settings, and who stands between",
+            )
         return TlsFailed(
             "TLS",
             f"the server does not speak TLS on port {settings.port} from the start",

@@ -26,9 +26,10 @@ class AuthorizationRules:
     `lifetime_s`: of access tokens, in seconds. `token_length`: their characters; big
     providers' have 1,500 to 2,500. `rotate`: each refresh spends its refresh token.
     `detect_reuse`: a spent one revokes its whole family, unless it comes again within
-    `reuse_grace_s` seconds: then it counts as if it were not spent. `omit`: the
-    members left out of token answers. `offline_params`: what an authorization request must carry to be
-    given a refresh token. `scopes`: those allowed; None: all.
+    `reuse_grace_s` seconds: then it counts as if it were not spent.
+    `omit`: the members left out of token answers. `offline_params`: what an
+    authorization request must carry to be given a refresh token. `scopes`: those
+    allowed; None: all.
     `device_answers`: errors for the next polls of a device, before it is approved.
     `metadata`: laid over the metadata document; a member that is None is left out.
     `sends_iss`: `iss` is in authorization responses (RFC 9207), and says

@@ -53,9 +53,14 @@ class OAuth2:
     services: Services = field(repr=False)
     unique: Callable[[], str] = field(default=_unique, repr=False)
     _grants: Grants = field(
-        default=Factory(lambda self: self._asking(), takes_self=True),
         init=False,
         repr=False,
+        default=Factory(
+            lambda self: Grants(
+                profile=self.profile, services=self.services, unique=self.unique
+            ),
+            takes_self=True,
+        ),
     )
 
     def acquire(self, deadline: float) -> Credential:
@@ -170,9 +175,6 @@ class OAuth2:
         self.services.tokens.grant(lambda previous, limit: token, deadline)
         return self.status()
 
-    def _asking(self) -> Grants:
-        return Grants(profile=self.profile, services=self.services, unique=self.unique)
-
     @property
     def _interactive(self) -> bool:
         return bool(self.profile.auth.get("interactive"))
@@ -198,6 +200,8 @@ class OAuth2:
         if not status.has_refresh_token:
             if not good:
                 missing = status.error or "nobody has granted access yet"
+                if status.state == "expired":
+                    missing = str(self._not_renewable())
                 return evolve(status, state="needs grant", error=missing)
             found.append(str(self._not_renewable()))
         username = self.profile.auth["username"]

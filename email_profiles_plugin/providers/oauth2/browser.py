@@ -90,9 +90,14 @@ def address(endpoint: str, parameters: Mapping[str, str]) -> str:
 
 
 def check_issuer(query: Mapping[str, str], pending: Pending) -> None:
-    """RFC 9207, 2.4: the answer is the issuer's own; TokenError otherwise."""
+    """
+    RFC 9207, 2.4: the answer is the issuer's own; TokenError otherwise.
+
+    A refusal may come without: django-oauth-toolkit's do, and there is no code in it
+    that could go astray.
+    """
     said = query.get("iss")
-    if said is None and pending.promised:
+    if said is None and pending.promised and not query.get("error"):
         raise TokenError(
             "the answer does not say whose it is (iss), as the metadata promises",
             f"{AGAIN}; should it happen again, ask who runs the authorization server",
