@@ -753,6 +753,35 @@ def test_live_device_of_a_public_client(
     assert ["public", "public"] == [one.client_id for one in asked]
 
 
+def test_a_device_has_no_parameters_of_others(build: Build) -> None:
+    """Each kind of additional parameters is for its own request; none is for these."""
+    answer = {
+        "device_code": "canary-device",
+        "user_code": "A",
+        "verification_uri": "https://login.example/",
+        "expires_in": 60,
+    }
+    http = Script({DEVICE: (200, answer), ENDPOINT: (200, ALL_OF_IT)})
+    registered = client(
+        device_authorization_endpoint=DEVICE, token_endpoint_auth_method="none"
+    )
+    kinds = ("authorization", "authorization_code_token", "refresh_token")
+    wanted = {f"{kind}_params": {"plant": "7"} for kind in kinds}
+    wanted["client_credentials_token_params"] = {"plant": "7"}
+    made = build(registered, http, interactive=True, scope="a b", **wanted)
+
+    made.device_poll(made.device_begin(far()), far())
+
+    assert [
+        {"client_id": "me:too", "scope": "a b"},
+        {
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code": "canary-device",
+            "client_id": "me:too",
+        },
+    ] == [asked.form for asked in http.asked]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [

@@ -22,8 +22,8 @@ ROOTS = {
 }
 HOUSE = """
     CHANGELOG.md CONTRIBUTING.md LICENSE README.md benchmarks changelog.d conftest.py
-    docs email_profiles_plugin fuzz hookspecs pyproject.toml schemas setup.cfg tests
-    tox.ini try.py
+    docs email_profiles_plugin examples fuzz hookspecs pyproject.toml schemas setup.cfg
+    tests tox.ini try.py
     """
 BUILD = """
 from setuptools import build_meta

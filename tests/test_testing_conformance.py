@@ -39,6 +39,7 @@ from email_profiles_hookspecs.errors import (
     HttpError,
     NeedsGrant,
     SecretError,
+    SlowDown,
 )
 from email_profiles_plugin.providers import basic, oauth2
 from email_profiles_plugin.testing import (
@@ -203,6 +204,8 @@ class Person(Robot):
         except GrantRefused as error:
             if error.error == "authorization_pending":
                 return None
+            if error.error == "slow_down":
+                raise SlowDown("not so fast", device.interval + 5) from None
             raise
         return self.status()
 
@@ -262,13 +265,16 @@ def token_server(
     )
 
 
+@pytest.mark.parametrize("interactive", [False, True])
 def test_oauth2(
-    token_server: SmtpServer, authorization_server: AuthorizationServer
+    token_server: SmtpServer,
+    authorization_server: AuthorizationServer,
+    interactive: bool,
 ) -> None:
     """The built-in mode oauth2, against both servers."""
     check_provider(
         OAUTH2,
-        {"username": MAILBOX, "scope": "mail.send"},
+        {"username": MAILBOX, "scope": "mail.send", "interactive": interactive},
         server=token_server,
         authorization_server=authorization_server,
     )
@@ -483,7 +489,7 @@ def test_acquire_hangs() -> None:
     """Whatever it waits for, the suite does not."""
     told = broken(
         spoilt(Key, acquire=lambda self, deadline: threading.Event().wait()),
-        patience_s=0.05,
+        patience_s=1,
     )
 
     promise = "acquire gives a credential, or an error of the contract"
@@ -596,7 +602,7 @@ def test_a_network_of_its_own(authorization_server: AuthorizationServer) -> None
         return Token(access_token="abcdefgh")
 
     told = broken(
-        spoilt(Robot, fetch=fetch), AUTH, authorization_server=server, patience_s=1
+        spoilt(Robot, fetch=fetch), AUTH, authorization_server=server, patience_s=3
     )
 
     sentence = "it does not end while the authorization server hangs"
@@ -836,6 +842,8 @@ def test_device() -> None:
     def device_poll(self: Person, device: Device, deadline: float) -> Any:
         try:
             return Person.device_poll(self, device, deadline) or self.status()
+        except SlowDown as error:
+            raise HttpError("too fast") from error
         except GrantRefused:
             return None
 
@@ -844,6 +852,7 @@ def test_device() -> None:
     promise = "device works from another device, as status().actions says"
     assert (
         f"{promise}: device_poll does not answer None while it is pending",
+        f"{promise}: device_poll does not raise SlowDown where it is to slow down",
         f"{promise}: device_poll takes a refusal for a grant",
     ) == told
 

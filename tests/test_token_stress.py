@@ -93,7 +93,7 @@ class Plant:
     """A home, its authorization server, and the processes that share it."""
 
     folder: Path
-    home: Path
+    profiles: EmailProfiles
     clock: Any
     server: AuthorizationServer
     stack: ExitStack
@@ -114,7 +114,7 @@ class Plant:
         """One that will be ready soon."""
         paths = os.pathsep.join(path for path in sys.path if path)
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(self.home), str(self.folder)],
+            [sys.executable, str(SCRIPT), str(self.profiles.home), str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -125,25 +125,23 @@ class Plant:
         return child
 
     def grant(self) -> None:
-        """A person grants access to profile `granted`, through the first process."""
+        """A person grants access to profile `granted`."""
         import requests
 
-        query = {
-            "response_type": "code",
-            "client_id": "gateway",
-            "redirect_uri": CALLBACK,
-        }
+        profile = self.profiles.resolve("granted")
+        assert profile is not None
+        submitter = self.profiles.outbox.delivery.submitter
+        authenticator: Any = submitter.authenticator(profile)
+        redirect = authenticator.begin(CALLBACK, "state")
         answer = requests.get(
-            self.server.authorization_endpoint,
-            params=query,
+            redirect.url,
             verify=str(self.server.ca_file),
             allow_redirects=False,
             timeout=30,
         )
-        code = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))["code"]
-        child = self.children[0]
-        child.tell(do="grant", profile="granted", code=code, redirect_uri=CALLBACK)
-        assert {"state": "valid"} == child.hear()
+        query = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+        status = authenticator.complete(CALLBACK, query, redirect.kept, float("inf"))
+        assert "valid" == status.state
 
     def refreshes(self) -> int:
         """Requests at the token endpoint, those for a new grant aside."""
@@ -157,43 +155,40 @@ class Plant:
 def plant(
     tmp_path: Path,
     open_profiles: Callable[..., EmailProfiles],
-    profile_document: Callable[..., dict[str, Any]],
     authorization_server: AuthorizationServer,
 ) -> Iterator[Plant]:
-    """Profiles `own` (client credentials) and `granted` (a grant of a person's)."""
-    import pluggy
-
+    """Profiles `own` (client credentials) and `granted` (by a person)."""
     server = authorization_server
     clock = token_sender.SharedClock(tmp_path / "clock")
     server.rules.clock = clock.timestamp
-    server.rules.require_pkce = False
-    server.register("gateway", None)
-    server.register("robot", "s3cret", user=MAILBOX)
-    manager = pluggy.PluginManager("email_profiles")
-    manager.register(token_sender.Site(), "site")
-    profiles = open_profiles(plugin_manager=manager, deliver=False)
-    issuer = {
+    server.register("gateway", "s3cret", user=MAILBOX)
+    profiles = open_profiles(deliver=False, clock=clock)
+    client = {
+        "name": "login",
+        "client_id": "gateway",
+        "client_secret": "s3cret",
+        "authorization_endpoint": server.authorization_endpoint,
         "token_endpoint": server.token_endpoint,
         "ca_file": str(server.ca_file),
     }
-    client = {"name": "robot", "client_id": "robot", "client_secret": "s3cret"}
-    profiles.clients.apply({**client, **issuer}, actor="test")
-    for auth in (
-        {"mode": "oauth2", "username": MAILBOX, "client": "robot"},
-        {"mode": "granted", "username": MAILBOX, "client_id": "gateway", **issuer},
-    ):
-        name = "own" if auth["mode"] == "oauth2" else "granted"
-        document = {"name": name, "smtp": {"hostname": "localhost"}, "auth": auth}
+    profiles.clients.apply(client, actor="test")
+    auth = {"mode": "oauth2", "username": MAILBOX, "client": "login"}
+    patient = {"interactive": True, "access_token_timeout_s": 1}
+    for name, more in (("own", {}), ("granted", patient)):
+        document = {
+            "name": name,
+            "smtp": {"hostname": "localhost"},
+            "auth": {**auth, **more},
+        }
         profiles.profiles.apply(document, actor="test")
     with ExitStack() as stack:
-        yield Plant(tmp_path, profiles.home, clock, server, stack)
+        yield Plant(tmp_path, profiles, clock, server, stack)
 
 
 def send(children: list[Child], profile: str, stages: list[str]) -> None:
     """1,000 sends' worth of credentials, in 8 threads of each process."""
     for child in children:
         child.tell(
-            do="acquire",
             profile=profile,
             threads=THREADS,
             count=SENDS // THREADS,
@@ -288,7 +283,7 @@ LOSING = ("held", "answered")
 
 @define(eq=False)
 class Hour:
-    """An hour of simulated life: all need a token each time that one has expired."""
+    """An hour of simulated life, in which all need a token at the same moments."""
 
     plant: Plant
     chance: random.Random
@@ -297,21 +292,28 @@ class Hour:
     """What the state said when the grant was lost."""
 
     def live(self, seconds: int, each: int) -> None:
-        """So many *seconds*; at each stage *each* die, at random times."""
-        self.plant.server.rules.lifetime_s = LIFETIME_S
-        self.plant.start(4)
-        self.plant.grant()
-        standby = self.plant.begin()
-        rounds = seconds // LIFETIME_S
+        """
+        So many *seconds*; at each stage *each* die, at random times.
+
+        Somebody sends each 5 to 15 seconds, and finds the token expired.
+        """
+        plant, chance = self.plant, self.chance
+        plant.server.rules.lifetime_s = LIFETIME_S
+        plant.start(4)
+        plant.grant()
+        standby = plant.begin()
+        gaps: list[int] = []
+        while sum(gaps) < seconds:
+            gaps.append(chance.randint(LIFETIME_S, 3 * LIFETIME_S))
         deaths = STAGES * each
-        times = self.chance.sample(range(rounds), len(deaths))
+        times = chance.sample(range(len(gaps)), len(deaths))
         fatal = dict(zip(times, deaths, strict=True))
-        for number in range(rounds):
-            self.plant.clock.forward(LIFETIME_S)
+        for number, gap in enumerate(gaps):
+            plant.clock.forward(gap)
             self._round(stage := fatal.get(number, ""))
             if stage:
-                self.plant.admit(standby)
-                standby = self.plant.begin()
+                plant.admit(standby)
+                standby = plant.begin()
 
     def _round(self, stage: str) -> None:
         """Everybody needs the next token; one may die of it, and is replaced."""
@@ -321,7 +323,7 @@ class Hour:
         elif stage:
             (plant.folder / "die").write_text(stage)
         for child in plant.children:
-            child.tell(do="acquire", profile="granted", threads=2, count=1, stages=[])
+            child.tell(profile="granted", threads=1, count=1, stages=[])
         if stage:
             self._bury(stage)
         told = [child.hear() for child in plant.children]
@@ -364,16 +366,13 @@ class Hour:
 
     def _mourn(self) -> None:
         """The grant is lost; a person grants access anew."""
-        child = self.plant.children[0]
-        child.tell(do="status", profile="granted")
-        status = child.hear()
-        assert status is not None
-        self.lost.append(f"{status['state']}: {status['error']}")
+        status = self.plant.profiles.tokens.status("granted")
+        self.lost.append(f"{status.state}: {status.error}")
         self.plant.grant()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "each", "grace"), [(HOUR_S, 6, 0), (900, 3, LEASE_S * 2)]
+    ("seconds", "each", "grace"), [(HOUR_S, 4, 0), (900, 2, LEASE_S * 2)]
 )
 def test_an_hour_of_rotation(
     plant: Plant, seconds: int, each: int, grace: float

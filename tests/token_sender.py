@@ -19,39 +19,23 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pluggy
-from attrs import define, evolve, field
+from attrs import define, field
 
-from email_profiles_hookspecs import (
-    AuthProvider,
-    Credential,
-    Profile,
-    Reply,
-    Services,
-    Token,
-    TokenStatus,
-    hookimpl,
-    sasl,
-)
-from email_profiles_hookspecs.errors import (
-    EmailProfilesError,
-    NeedsGrant,
-    TokenTimeout,
-)
+from email_profiles_hookspecs import Profile
+from email_profiles_hookspecs.errors import EmailProfilesError, TokenTimeout
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.http import HttpClient
 from email_profiles_plugin.store.database import Database
-from email_profiles_plugin.token_rules import read_timing
 
-LIFE_S = 100
+LIFE_S = 600
 """Seconds after which a process that nobody ends ends by itself."""
 
-PAUSE_S = 0.003
+PAUSE_S = 0.01
 """What a pause takes, however long it counts."""
 
 
@@ -89,78 +73,6 @@ class SharedClock:
     def pause(self, seconds: float) -> None:
         self._paused += seconds
         time.sleep(PAUSE_S)
-
-
-@define
-class Granted:
-    """A grant of a person's, by a code that is given from outside; a public client."""
-
-    profile: Profile
-    services: Services
-
-    def acquire(self, deadline: float) -> Credential:
-        auth, tokens = self.profile.auth, self.services.tokens
-        token = tokens.current(self.fetch, deadline, read_timing(auth))
-        return Credential(
-            offers=[sasl.XOAuth2(auth["username"], token.access_token)],
-            generation=token.generation,
-        )
-
-    def rejected(self, credential: Credential, reply: Reply) -> bool:
-        return self.services.tokens.reject(credential.generation)
-
-    def status(self) -> TokenStatus:
-        return evolve(self.services.tokens.status(), actions=("refresh",))
-
-    def refresh(self, deadline: float) -> TokenStatus:
-        self.services.tokens.renew(self.fetch, deadline)
-        return self.status()
-
-    def revoke(self, deadline: float) -> None:
-        self.services.tokens.forget()
-
-    def grant(self, code: str, redirect_uri: str, deadline: float) -> TokenStatus:
-        form = {"grant_type": "authorization_code", "code": code}
-        form["redirect_uri"] = redirect_uri
-        self.services.tokens.grant(lambda _, until: self.ask(form, until), deadline)
-        return self.status()
-
-    def fetch(self, previous: Token | None, deadline: float) -> Token:
-        if previous is None or previous.refresh_token is None:
-            raise NeedsGrant("nobody has granted access")
-        refresh_token = previous.refresh_token
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return self.ask(form, deadline)
-
-    def ask(self, form: dict[str, str], deadline: float) -> Token:
-        auth = self.profile.auth
-        reply = self.services.http.request(
-            "POST",
-            auth["token_endpoint"],
-            form={"client_id": auth["client_id"], **form},
-            ca_file=auth["ca_file"],
-            deadline=deadline,
-        )
-        return self.services.tokens.parse(reply)
-
-
-WANTED = ("username", "client_id", "token_endpoint", "ca_file")
-SCHEMA = {
-    "type": "object",
-    "required": [*WANTED],
-    "properties": {
-        **{name: {"type": "string"} for name in WANTED},
-        "access_token_timeout_s": {"type": "integer", "default": 1},
-    },
-}
-
-
-class Site:
-    """The plugin that adds mode `granted`."""
-
-    @hookimpl
-    def email_profiles_auth_providers(self) -> Iterable[AuthProvider]:
-        yield AuthProvider(mode="granted", title="", schema=SCHEMA, build=Granted)
 
 
 @define(eq=False)
@@ -255,18 +167,6 @@ class Sender:
                 return 0, f"{type(error).__name__}: {error}"
         return 0, failure
 
-    def grant(self, profile: str, code: str, redirect_uri: str) -> dict[str, Any]:
-        """A new grant, for mode `granted`."""
-        found = self.profiles.resolve(profile)
-        assert found is not None
-        granted: Any = self.profiles.outbox.delivery.submitter.authenticator(found)
-        status = granted.grant(code, redirect_uri, time.monotonic() + 1e6)
-        return {"state": status.state}
-
-    def status(self, profile: str) -> dict[str, Any]:
-        status = self.profiles.tokens.status(profile)
-        return {"state": status.state, "error": status.error}
-
 
 def say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
@@ -281,17 +181,12 @@ def main(home: str, folder: str) -> None:
     faulthandler.dump_traceback_later(LIFE_S, exit=True)
     clock = SharedClock(Path(folder, "clock"))
     Mortality(Path(folder)).install()
-    manager = pluggy.PluginManager("email_profiles")
-    manager.register(Site(), "site")
-    with EmailProfiles.open(
-        home, plugin_manager=manager, only=(), deliver=False, clock=clock
-    ) as profiles:
+    with EmailProfiles.open(home, only=(), deliver=False, clock=clock) as profiles:
         profiles._keeper.pause = clock.pause
         sender = Sender(profiles)
         say({"at": "open"})
         for line in sys.stdin:
-            command = json.loads(line)
-            say(getattr(sender, command.pop("do"))(**command))
+            say(sender.acquire(**json.loads(line)))
 
 
 if __name__ == "__main__":

@@ -148,8 +148,8 @@ class Examination:
     clock: FakeClock = field(factory=lambda: FakeClock(datetime.now(UTC)))
     broken: list[str] = field(factory=list)
     shown: Shown = field(factory=Shown)
-    needs_person: bool | None = None
-    """Whether a person has to grant access first; None: not known yet."""
+    needs_person: bool = False
+    """Whether a person had to grant access before there was a credential."""
 
     def says(self, promise: str, fact: str) -> None:
         """A promise is broken."""

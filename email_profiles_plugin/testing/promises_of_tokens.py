@@ -11,6 +11,7 @@ from email_profiles_hookspecs import (
     Manageable,
     TokenStatus,
 )
+from email_profiles_hookspecs.errors import SlowDown
 
 from .examination import Bench, Examination, offered, refuses
 from .sign_on import (
@@ -195,6 +196,11 @@ def device_is_granted(exam: Examination) -> None:
     waiting = device_poll(exam, bench, device)
     if waiting.error is not None or waiting.value is not None:
         exam.says(DEVICE, "device_poll does not answer None while it is pending")
+    server.rules.device_answers[:] = ["slow_down"]
+    if not isinstance(device_poll(exam, bench, device).error, SlowDown):
+        exam.says(
+            DEVICE, "device_poll does not raise SlowDown where it is to slow down"
+        )
     granted = device_poll(exam, bench, device)
     if granted.value is None:
         exam.says(DEVICE, f"device_poll gives no status: {told(granted.error)}")

@@ -57,9 +57,11 @@ def sign_on(exam: Examination, bench: Bench) -> Credential:
     if result.error is not None:
         offered = actions(exam, bench)
         if "grant" in offered and exam.browser is not None:
+            exam.needs_person = True
             grant(exam, bench)
             result = acquire(exam, bench, "after access was granted")
         elif "device" in offered and exam.browser is not None:
+            exam.needs_person = True
             grant_by_device(exam, bench)
             result = acquire(exam, bench, "after access was granted")
     if result.value is None:
@@ -70,10 +72,6 @@ def sign_on(exam: Examination, bench: Bench) -> Credential:
 def thirsty(exam: Examination) -> Bench:
     """An authenticator that has to ask for its credential, whatever it had before."""
     bench = exam.bench()
-    if exam.needs_person is None:
-        sign_on(exam, bench)
-        exam.needs_person = "grant" in bench.services.tokens.asked
-        bench = exam.bench()
     if exam.needs_person:
         sign_on(exam, bench)
         expire(exam, bench)
