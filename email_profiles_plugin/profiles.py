@@ -85,6 +85,14 @@ class Documents:
         with self.database.read() as connection:
             return self._found(connection, name)
 
+    def by_id(self, id: str) -> Stored:
+        """The one with this lasting id, listed or not; NotFound."""
+        with self.database.read() as connection:
+            stored = documents.by_id(connection, id)
+        if stored is None or stored.kind != self.kind.name:
+            raise NotFound(self.kind.title, id)
+        return stored
+
     def export(self, name: str) -> dict[str, Any]:
         """The document as `apply` takes it here; secrets sealed or referred to."""
         return dict(self.get(name).body)

@@ -1,0 +1,88 @@
+"""A call: what an endpoint is told, and the ways in which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from attrs import define, field, frozen
+from starlette.datastructures import ImmutableMultiDict
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from .access import Role, User, may
+
+if TYPE_CHECKING:
+    from ..runtime import EmailProfiles
+
+Form = ImmutableMultiDict[str, str]
+
+
+@frozen(kw_only=True)
+class Console:
+    """
+    What all calls share.
+
+    *base_url*: where browsers reach the console, by configuration and never from a
+    request; redirect URIs and sign-in links are made of it.
+    """
+
+    profiles: EmailProfiles
+    base_url: str
+    templates: jinja2.Environment = field(repr=False)
+
+
+@define(kw_only=True, eq=False)
+class Call:
+    """
+    One request, after access, origin and size were looked at.
+
+    *session*: of this browser, and nobody else can guess it. *form*: what a page's
+    form holds, files left out; *body*: the octets that came. *csrf*: what a form has to
+    bring back.
+    """
+
+    request: Request
+    console: Console
+    user: User | None
+    session: str = field(default="", repr=False)
+    csrf: str = field(default="", repr=False)
+    form: Form = field(factory=Form, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def profiles(self) -> EmailProfiles:
+        """The facade."""
+        return self.console.profiles
+
+    @property
+    def actor(self) -> str:
+        """Who this is, for the audit trail."""
+        return f"console:{self.user.name}" if self.user else "console:nobody"
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """What stands in the path."""
+        return {name: str(one) for name, one in self.request.path_params.items()}
+
+    def may(self, role: Role) -> bool:
+        """Whether this user is allowed what has the rule *role*."""
+        return may(self.user, role)
+
+    def url(self, name: str, /, **params: str) -> str:
+        """The path of the place *name*, wherever the console is mounted."""
+        path = self.request.scope["app"].url_path_for(name, **params)
+        return f"{self.request.scope.get('root_path', '')}{path}"
+
+    def page(
+        self, template: str, /, *, status: int = 200, **context: Any
+    ) -> HTMLResponse:
+        """The page that *template* makes; `call` is this."""
+        found = self.console.templates.get_template(template)
+        return HTMLResponse(found.render(call=self, **context), status)
+
+    def to(self, name: str, /, *, said: str = "", **params: str) -> Response:
+        """Send the browser to another place (303), which tells what was *said*."""
+        self.request.state.said = said
+        return RedirectResponse(self.url(name, **params), 303)

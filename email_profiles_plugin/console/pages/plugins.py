@@ -1,0 +1,17 @@
+"""The page on plugins: what is loaded, and what could not be, with the reason."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from ..access import Role
+from ..calls import Call
+from ..places import Place
+
+
+def plugins(call: Call) -> Response:
+    """The modes, the plugins they come from, and the failures."""
+    return call.page("plugins.html", plugins=call.profiles.plugins)
+
+
+PLACES = (Place("GET", "/plugins", "plugins", Role.VIEWER, plugins),)
