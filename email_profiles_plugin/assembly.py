@@ -22,7 +22,7 @@ from .client_trial import ClientDocuments
 from .clock import SystemChance
 from .granting import Granting
 from .http import HttpClient
-from .kinds import client_kind, profile_kind
+from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -32,7 +32,6 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Kind
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver

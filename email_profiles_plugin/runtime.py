@@ -204,6 +204,11 @@ class EmailProfiles:
         with self._database.read() as connection:
             return health.read(connection, found.id)
 
+    def healths(self, ids: Collection[str]) -> dict[str, Health]:
+        """How stored profiles fare, by their ids; a few hundred at most."""
+        with self._database.read() as connection:
+            return health.of_all(connection, ids)
+
     def trail(self, *, subject_id: str | None = None, limit: int = 100) -> list[Entry]:
         """Who changed what, the newest first; of one document or message if named."""
         with self._database.read() as connection:
