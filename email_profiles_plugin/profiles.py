@@ -1,4 +1,4 @@
-"""Documents with a life: email profiles and OAuth2 clients, stored under a name."""
+"""Documents with a life: whatever is stored under a name, such as email profiles."""
 
 from __future__ import annotations
 
@@ -205,7 +205,10 @@ class Documents:
 
         def work(connection: Connection) -> None:
             stored = self._found(connection, name)
-            users = [user.name for user in documents.referrers(connection, stored.id)]
+            users = [
+                f"{user.kind.replace('_', ' ')} {user.name!r}"
+                for user in documents.referrers(connection, stored.id)
+            ]
             if users:
                 raise InUse(
                     f"{self.kind.title} {name!r} is used by {', '.join(users)}",
@@ -267,13 +270,12 @@ class Documents:
             self.kind.touched(connection, stored, moved)
             if old is not None and old.name != name:
                 self._follow(connection, actor, stored, old.name)
-            action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
 
+        action = "create" if old is None else "change"
         self.database.write(work)
         self.changed()
-        change = "created" if old is None else "changed"
-        return Applied(stored=stored, change=change, warnings=tuple(warnings))
+        return Applied(stored=stored, change=f"{action}d", warnings=tuple(warnings))
 
     def _follow(
         self, connection: Connection, actor: str, renamed: Stored, old: str
