@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from email_profiles_hookspecs import Problem
 
 from ...documents import map_secrets
-from ...documents.shapes import json_path, pointer
+from ...documents.shapes import json_path, place_of, pointer, value_at
 from .fields import ABSENT, Field, Layout, member, put, value_of
 from .texts import Raw, Unreadable, from_json, same, show
 from .texts import read as read_value
@@ -119,11 +119,11 @@ class _Reader:
         def change(pointer: str, secret: object) -> object:
             if not same(secret, KEPT):
                 return secret
-            stored = _at(self.base, pointer)
+            stored = value_at(self.base, place_of(pointer), ABSENT)
             if stored is ABSENT:
                 self.problems.append(
                     Problem(
-                        path=json_path(_place(pointer)),
+                        path=json_path(place_of(pointer)),
                         message="is not stored, so it can't be kept",
                         remedy="type the secret itself",
                     )
@@ -198,22 +198,3 @@ def _make(document: dict[str, Any], place: tuple[str | int, ...]) -> None:
         found = found[key]
         if not isinstance(found, dict):
             return
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """What stands at a JSON pointer, through lists too; ABSENT where nothing does."""
-    for key in _place(pointer):
-        if isinstance(document, list) and isinstance(key, int) and key < len(document):
-            document = document[key]
-        elif isinstance(document, Mapping) and str(key) in document:
-            document = document[str(key)]
-        else:
-            return ABSENT
-    return document
-
-
-def _place(pointer: str) -> tuple[str | int, ...]:
-    """RFC 6901; what is all digits may be an index."""
-    parts = pointer.split("/")[1:]
-    names = (one.replace("~1", "/").replace("~0", "~") for one in parts)
-    return tuple(int(one) if one.isdecimal() else one for one in names)
