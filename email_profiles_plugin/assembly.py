@@ -23,7 +23,7 @@ from .clock import SystemChance
 from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
-from .kinds import client_kind, profile_kind
+from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -33,7 +33,7 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Documents, Kind
+from .profiles import Documents
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver

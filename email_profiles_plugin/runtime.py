@@ -223,6 +223,11 @@ class EmailProfiles:
         with self.database.read() as connection:
             return health.read(connection, found.id)
 
+    def healths(self, ids: Collection[str]) -> dict[str, Health]:
+        """How stored profiles fare, by their ids; a few hundred at most."""
+        with self.database.read() as connection:
+            return health.of_all(connection, ids)
+
     def trail(
         self,
         *,

@@ -32,10 +32,11 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses documents documents.* encodings grant_rules linter masking
-        media_types message oauth oauth.* parts presets presets.* remedies remedies.*
-        settlement smtp smtp.dialogue smtp.flight smtp.mail smtp.replies smtp.source
-        smtp.tally smtp.transaction token_linter token_rules verdict
+        addresses console.forms console.forms.* documents documents.* encodings
+        grant_rules linter masking media_types message oauth oauth.* parts presets
+        presets.* remedies remedies.* settlement smtp smtp.dialogue smtp.flight
+        smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction token_linter
+        token_rules verdict
         """,
     IO: """
         clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire
