@@ -20,6 +20,7 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .assembly import Assembly, Settings
 from .builtin import BuiltIn
 from .client_trial import ClientDocuments
@@ -30,6 +31,7 @@ from .outbox.delivery import Pace
 from .outbox.desk import Outbox
 from .plugins import Plugins
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store import audit, documents, health
 from .store.audit import Entry
@@ -57,6 +59,8 @@ class EmailProfiles:
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
+    access: Access
+    sign_ins: SignIns
     keyring: Keyring = field(repr=False)
     _database: Database = field(repr=False, alias="database")
     _builtin: BuiltIn = field(repr=False, alias="builtin")
@@ -119,6 +123,8 @@ class EmailProfiles:
             tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
+            access=parts.access,
+            sign_ins=parts.sign_ins,
             keyring=parts.keyring,
             database=parts.database,
             builtin=parts.builtin,
