@@ -1,4 +1,4 @@
-"""Documents with a life: email profiles and OAuth2 clients, stored under a name."""
+"""Documents with a life: whatever is stored under a name, such as email profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevis
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import json_path, references, rename_reference, secret_pointers
+from .documents import (
+    differing,
+    json_path,
+    references,
+    rename_reference,
+    secret_pointers,
+)
 from .documents.shapes import Schema
 from .sealing import Body, Moved, Sealer, with_value
 from .store import audit, documents
@@ -196,7 +202,10 @@ class Documents:
 
         def work(connection: Connection) -> None:
             stored = self._found(connection, name)
-            users = [user.name for user in documents.referrers(connection, stored.id)]
+            users = [
+                f"{user.kind.replace('_', ' ')} {user.name!r}"
+                for user in documents.referrers(connection, stored.id)
+            ]
             if users:
                 raise InUse(
                     f"{self.kind.title} {name!r} is used by {', '.join(users)}",
@@ -248,7 +257,10 @@ class Documents:
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
         moved = old is not None and bool(self.kind.moved(old.body, body))
-        detail = {"revision": stored.revision, "changed": _differing(old, body)}
+        detail = {
+            "revision": stored.revision,
+            "changed": differing(old.body if old else {}, body),
+        }
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
@@ -331,20 +343,3 @@ class Documents:
                 detail=detail,
             ),
         )
-
-
-def _differing(old: Stored | None, new: Body) -> builtins.list[str]:
-    """The names of what changed, blocks one level deep; never a value."""
-    before = old.body if old is not None else {}
-    names = []
-    for name in dict.fromkeys((*before, *new)):
-        a, b = before.get(name), new.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += [
-                f"{name}.{key}"
-                for key in dict.fromkeys((*a, *b))
-                if a.get(key) != b.get(key)
-            ]
-        elif a != b:
-            names.append(name)
-    return names

@@ -13,10 +13,12 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import uvicorn
 from attrs import define, field
+from itsdangerous import URLSafeSerializer
 from starlette.types import ASGIApp
 
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console import Role, create_app
+from email_profiles_plugin.console.sessions import Visit
 
 Fields = Mapping[str, Any]
 
@@ -116,8 +118,8 @@ class Browser(requests.Session):
 
     def csrf(self) -> str:
         """The token that this session's forms have."""
-        found = forms(self.get("/sign-in"))
-        return str(found[0].fields["csrf"])
+        self.get("/", allow_redirects=False)
+        return form_token(self)
 
     def submit(
         self, page: Any, fields: Fields | None = None, *, to: str = "", **more: Any
@@ -132,6 +134,16 @@ class Browser(requests.Session):
         more["headers"] = {"Origin": origin(response.url), **more.get("headers", {})}
         data = {name: value for name, value in sent.items() if value is not None}
         return super().post(urljoin(response.url, form.action), data, **more)
+
+
+def form_token(browser: requests.Session) -> str:
+    """The token that forms have in the session that is in the browser's cookie."""
+    for cookie in browser.cookies:
+        if cookie.name.startswith("email_profiles_") and cookie.value:
+            payload = cookie.value.rpartition(".")[0].encode()
+            held = URLSafeSerializer("nobody's").load_payload(payload)
+            return Visit(**held).csrf
+    return ""
 
 
 def origin(url: str) -> str:

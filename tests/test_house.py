@@ -42,9 +42,9 @@ FLOORS = {
         store store.*
         """,
     SERVICES: """
-        access announcement builtin client_trial granting kinds management outbox
-        outbox.* profiles providers providers.* provision renewal resolution sealing
-        sign_ins submission token_vault tokens trial
+        access announcement builtin client_trial consumer_kinds granting kinds
+        management outbox outbox.* profiles providers providers.* provision renewal
+        resolution sealing sign_ins submission token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime

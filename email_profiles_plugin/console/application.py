@@ -13,13 +13,13 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import origins, readable
+from . import moments, origins
 from .calls import Console
 from .frame import Frame
 from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
-from .pages import home, plugins, sign_in
+from .pages import audit, home, outbox, plugins, sign_in
 from .places import Place
 from .sessions import Sessions
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 PLACES: tuple[Place, ...] = (
     *home.PLACES,
+    *outbox.PLACES,
     *plugins.PLACES,
+    *audit.PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""
 
@@ -132,8 +134,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["iso"] = readable.iso
-    environment.filters["readable"] = readable.moment
+    environment.filters.update(moments.FILTERS)
     return environment
 
 
