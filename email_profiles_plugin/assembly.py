@@ -16,6 +16,7 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
@@ -39,6 +40,7 @@ from .renewal import Renewal
 from .resolution import Resolver
 from .sealing import Sealer
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store.database import Database
 from .submission import Submitter
@@ -82,6 +84,8 @@ class Assembly:
     documents: Mapping[str, Documents] = field(init=False)
     """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
+    access: Access = field(init=False)
+    sign_ins: SignIns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -112,6 +116,8 @@ class Assembly:
         self.outbox = self._outbox()
         self._documents(provision)
         self.tokens = self._tokens(provision)
+        self.access = Access(self.database, self.clock, self.chance)
+        self.sign_ins = SignIns(self.database, self.clock, self.chance)
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,
