@@ -22,6 +22,7 @@ from .client_trial import ClientDocuments
 from .clock import SystemChance
 from .granting import Granting
 from .http import HttpClient
+from .keepsakes import Keepsakes
 from .kinds import client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
@@ -79,6 +80,7 @@ class Assembly:
     profiles: ProfileDocuments = field(init=False)
     clients: ClientDocuments = field(init=False)
     tokens: TokenManagement = field(init=False)
+    keepsakes: Keepsakes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -195,12 +197,13 @@ class Assembly:
         )
 
     def _tokens(self, provision: Provision) -> TokenManagement:
-        self.granting = Granting(
-            database=self.database,
-            keyring=self.keyring,
-            clock=self.clock,
-            chance=self.chance,
-        )
+        kept: dict[str, Any] = {
+            "database": self.database,
+            "keyring": self.keyring,
+            "clock": self.clock,
+            "chance": self.chance,
+        }
+        self.granting, self.keepsakes = Granting(**kept), Keepsakes(**kept)
         return TokenManagement(
             database=self.database,
             clock=self.clock,

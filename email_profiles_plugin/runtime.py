@@ -25,6 +25,7 @@ from .builtin import BuiltIn
 from .client_trial import ClientDocuments
 from .clock import SystemChance, SystemClock
 from .granting import Granting
+from .keepsakes import Keepsakes
 from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
@@ -58,6 +59,7 @@ class EmailProfiles:
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
+    keepsakes: Keepsakes
     keyring: Keyring = field(repr=False)
     _database: Database = field(repr=False, alias="database")
     _builtin: BuiltIn = field(repr=False, alias="builtin")
@@ -120,6 +122,7 @@ class EmailProfiles:
             tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
+            keepsakes=parts.keepsakes,
             keyring=parts.keyring,
             database=parts.database,
             builtin=parts.builtin,

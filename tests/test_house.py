@@ -42,7 +42,8 @@ FLOORS = {
         store store.*
         """,
     SERVICES: """
-        announcement builtin client_trial granting kinds management outbox outbox.*
+        announcement builtin client_trial granting keepsakes kinds management outbox
+        outbox.*
         profiles providers providers.* provision renewal resolution sealing submission
         token_vault tokens trial
         """,

@@ -240,3 +240,15 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 """Who changed what; *detail* never holds a value of a secret."""
+
+keepsake = Table(
+    "keepsake",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+"""
+What is kept for a browser until it comes back: a device's code, a test's verifier.
+*sealed* is bound to its purpose, its session and its key.
+"""
