@@ -43,7 +43,7 @@ FLOORS = {
         store store.*
         """,
     SERVICES: """
-        access announcement builtin client_trial consumer_kinds granting kinds
+        access announcement builtin client_trial consumer_kinds granting keepsakes kinds
         management outbox outbox.* profiles providers providers.* provision renewal
         resolution sealing sign_ins submission token_vault tokens trial
         """,
