@@ -28,6 +28,7 @@ from .granting import Granting
 from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
+from .outbox.intake import is_text
 from .plugins import Plugins
 from .secrets import Keyring
 from .smtp.pool import Pool
@@ -204,10 +205,30 @@ class EmailProfiles:
         with self._database.read() as connection:
             return health.read(connection, found.id)
 
-    def trail(self, *, subject_id: str | None = None, limit: int = 100) -> list[Entry]:
-        """Who changed what, the newest first; of one document or message if named."""
+    def trail(
+        self,
+        *,
+        subject_id: str | None = None,
+        text: str = "",
+        after: int | None = None,
+        limit: int = 100,
+    ) -> list[Entry]:
+        """
+        Who changed what, the newest first; of one document or message if named.
+
+        *text* is in a subject's name or an actor's. To read on, give the last one's
+        id as *after*.
+        """
+        if not is_text(text):
+            return []
         with self._database.read() as connection:
-            return audit.entries(connection, subject_id=subject_id, limit=limit)
+            return audit.entries(
+                connection, subject_id=subject_id, text=text, after=after, limit=limit
+            )
+
+    def now(self) -> datetime:
+        """The time by which all of this goes, UTC."""
+        return self._clock.now()
 
     def rotate_key(self, *, actor: str = "") -> int:
         """Seal every secret with a new key; how many documents hold any."""

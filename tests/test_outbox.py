@@ -694,3 +694,61 @@ def test_a_message_tells_its_story(plant: EmailProfiles, smtp_server: Any) -> No
     password = smtp_server.users["gateway"]
     assert password not in first.transcript + second.transcript
     assert evolve(entry, history=()).queue_id == second.queue_id
+
+
+class StoppedClock(SystemClock):
+    """It is noon, and stays so."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_the_list_is_read_page_by_page(
+    open_profiles: Open, smtp_server: Any, profile_document: Document
+) -> None:
+    """The newest first, those queued at the same moment too; by recipient, or id."""
+    profiles = open_profiles(deliver=False, clock=StoppedClock())
+    profiles.profiles.apply(profile_document(smtp_server), actor="test")
+    ids = [profiles.send(request(to=[f"op{n}@plant.example"])).id for n in range(5)]
+
+    def read_on() -> list[str]:
+        found: list[str] = []
+        while True:
+            after = found[-1] if found else None
+            page = profiles.outbox.list(limit=2, after=after)
+            found += [one.id for one in page]
+            if not page:
+                return found
+
+    assert sorted(ids, reverse=True) == read_on()
+    assert [ids[3]] == [one.id for one in profiles.outbox.list(text="OP3@plant")]
+    assert [ids[2]] == [one.id for one in profiles.outbox.list(text=ids[2][:20])]
+    assert [] == profiles.outbox.list(text="op%")
+    assert [] == profiles.outbox.list(text="\ud800")
+    assert [] == profiles.outbox.list(after="gone")
+
+
+def test_the_header_is_shown_without_the_body(plant: EmailProfiles) -> None:
+    """As it went out; nothing of a message that is not there."""
+    sent = settled(plant, request(subject="Tank 4 high", text="Level is 92 %."))
+    header = plant.outbox.header(sent.id)
+
+    assert "Subject: Tank 4 high\r\n" in header
+    assert "Level" not in header
+    assert "" == plant.outbox.header("nothing")
+
+
+def test_the_trail_is_read_page_by_page(
+    open_profiles: Open, smtp_server: Any, profile_document: Document
+) -> None:
+    """By the entry before; by a word of who did it, or to what."""
+    profiles = open_profiles(deliver=False)
+    profiles.profiles.apply(profile_document(smtp_server), actor="test")
+    for actor in ("anna", "bert"):
+        profiles.outbox.cancel(profiles.send(request()).id, actor)
+    first, second, third = profiles.trail()
+
+    assert [second, third] == profiles.trail(after=first.id)
+    assert [second] == profiles.trail(text="ANN")
+    assert [third] == profiles.trail(text="plant", subject_id=third.subject_id)
+    assert [] == profiles.trail(text="\ud800")

@@ -64,12 +64,26 @@ class Outbox:
         *,
         state: str | None = None,
         profile_id: str | None = None,
+        text: str = "",
+        after: str | None = None,
         limit: int = 100,
     ) -> list[MessageEntry]:
-        """The newest messages; those in a *state*, or of one outcome, where asked."""
+        """
+        The newest messages; those in a *state*, or of one outcome, where asked.
+
+        *text* is the start of an id, or in a recipient's address. To read on, give
+        the last one's id as *after*.
+        """
+        if not is_text(text):
+            return []
         with self.database.read() as connection:
             return views.listed(
-                connection, state=state, profile_id=profile_id, limit=limit
+                connection,
+                state=state,
+                profile_id=profile_id,
+                text=text,
+                after=after,
+                limit=limit,
             )
 
     def show(self, id: str) -> MessageEntry:
@@ -81,6 +95,11 @@ class Outbox:
         if found is None:
             raise NotFound("message", id)
         return found
+
+    def header(self, id: str) -> str:
+        """The header of message *id*, as it is sent: no body, no attachment."""
+        with self.database.read() as connection:
+            return views.header(connection, id)
 
     def stats(self) -> dict[str, int]:
         """How many messages are in each state, or came to each outcome."""

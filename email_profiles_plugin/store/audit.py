@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from .tables import audit
 
 
 @frozen(kw_only=True)
 class Entry:
-    """One change."""
+    """One change; *id*, which only ever grows, is given to it when it is recorded."""
 
     at: float
     actor: str
@@ -23,6 +23,7 @@ class Entry:
     subject_id: str
     subject: str
     detail: Mapping[str, Any]
+    id: int = 0
 
 
 def record(connection: Connection, entry: Entry) -> None:
@@ -41,12 +42,28 @@ def record(connection: Connection, entry: Entry) -> None:
 
 
 def entries(
-    connection: Connection, *, subject_id: str | None = None, limit: int = 100
+    connection: Connection,
+    *,
+    subject_id: str | None = None,
+    text: str = "",
+    after: int | None = None,
+    limit: int = 100,
 ) -> list[Entry]:
-    """The newest entries first; of one subject where it is named."""
+    """
+    The newest entries first; of one subject where it is named.
+
+    *text* is in the subject's name or the actor's; *after* is the id of the entry
+    before the first one here.
+    """
     wanted = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if subject_id is not None:
         wanted = wanted.where(audit.c.subject_id == subject_id)
+    if text:
+        named = audit.c.subject.icontains(text, autoescape=True)
+        by = audit.c.actor.icontains(text, autoescape=True)
+        wanted = wanted.where(or_(named, by))
+    if after is not None:
+        wanted = wanted.where(audit.c.id < after)
     return [
         Entry(
             at=row.at,
@@ -56,6 +73,7 @@ def entries(
             subject_id=row.subject_id,
             subject=row.subject,
             detail=json.loads(row.detail),
+            id=row.id,
         )
         for row in connection.execute(wanted)
     ]

@@ -14,7 +14,7 @@ from email_profiles_hookspecs import Outcome, Reply
 
 from ..settlement import LANES
 from .attempts import read_reply
-from .tables import attempt, message, recipient
+from .tables import attempt, message, octets, recipient
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -112,17 +112,45 @@ def _entry(row: Row[Any], **more: Any) -> MessageEntry:
 
 
 def listed(
-    connection: Connection, *, state: str | None, profile_id: str | None, limit: int
+    connection: Connection,
+    *,
+    state: str | None,
+    profile_id: str | None,
+    limit: int,
+    text: str = "",
+    after: str | None = None,
 ) -> list[MessageEntry]:
-    """The newest messages first; *state* is a state or an outcome."""
-    wanted = select(message).order_by(message.c.queued_at.desc()).limit(limit)
+    """
+    The newest messages first; *state* is a state or an outcome.
+
+    *text* begins an id, or is in a recipient's address; *after* is the id of the
+    message before the first one here, which may be gone meanwhile: then there is none.
+    """
+    newest = message.c.queued_at.desc(), message.c.id.desc()
+    wanted = select(message).order_by(*newest).limit(limit)
     if state is not None:
         wanted = wanted.where(
             func.coalesce(message.c.outcome, message.c.state) == state
         )
     if profile_id is not None:
         wanted = wanted.where(message.c.profile_id == profile_id)
+    if text:
+        told = select(recipient.c.message_id).where(
+            recipient.c.address.icontains(text, autoescape=True)
+        )
+        begins = message.c.id.startswith(text, autoescape=True)
+        wanted = wanted.where(or_(begins, message.c.id.in_(told)))
+    if after is not None:
+        at = select(message.c.queued_at).where(message.c.id == after).scalar_subquery()
+        same = and_(message.c.queued_at == at, message.c.id < after)
+        wanted = wanted.where(or_(message.c.queued_at < at, same))
     return [_entry(row) for row in connection.execute(wanted)]
+
+
+def header(connection: Connection, id: str) -> str:
+    """A message's header as it is sent, without the body; "" where there is none."""
+    found = connection.scalar(select(octets.c.octets).where(octets.c.message_id == id))
+    return (found or b"").partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
 
 
 def shown(connection: Connection, id: str) -> MessageEntry | None:
