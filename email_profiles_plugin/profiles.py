@@ -15,7 +15,7 @@ from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevis
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import json_path, references, rename_reference, secret_pointers
+from .documents import differing, json_path, references, rename_reference
 from .documents.shapes import Schema
 from .sealing import Body, Moved, Sealer, with_value
 from .store import audit, documents
@@ -25,6 +25,7 @@ from .store.documents import Stored
 EMBEDDED = "embedded/"
 """Starts the names of documents that belong to a consumer; no user's name can."""
 
+Based = int | None
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}")
 
 
@@ -64,7 +65,8 @@ class Documents:
     The documents of one kind.
 
     Every change names its *actor* and goes into the audit trail. A change that fails
-    leaves everything as it was.
+    leaves everything as it was; where the document is at another revision than the
+    change is *based_on* (None: any), that is StaleRevision.
     """
 
     kind: Kind
@@ -97,15 +99,13 @@ class Documents:
         """The document as `apply` takes it here; secrets sealed or referred to."""
         return dict(self.get(name).body)
 
-    def apply(
-        self, document: Body, *, actor: str, based_on: int | None = None
-    ) -> Applied:
+    def apply(self, document: Body, *, actor: str, based_on: Based = None) -> Applied:
         """
         Store *document* under its name: a new one, or in place of the old.
 
         Stored secrets that it leaves out are kept, unless they would go to another
         place. Raises Invalid with every mistake; StaleRevision where the document was
-        changed since the revision *based_on* (None: since read here).
+        changed since the revision *based_on* (None: since read here; 0: it is there).
         """
         name = document.get("name") if isinstance(document, Mapping) else None
         return self._apply(document, name, actor, based_on)
@@ -122,10 +122,16 @@ class Documents:
             applied = self._apply(given, EMBEDDED + owner, actor, None)
         return applied.stored.name
 
-    def set_secret(self, name: str, field: str, value: str, *, actor: str) -> Stored:
+    def set_secret(
+        self, name: str, field: str, value: str, *, actor: str, based_on: Based = None
+    ) -> Stored:
         """Seal *value* as the secret called *field*: `auth.password`, `password`."""
-        old = self.get(name)
-        path = self._secret_path(old, field)
+        with self.database.read() as connection:
+            old = self._found(connection, name, based_on)
+        path = self.sealer.path_of(old.body, field)
+        if path is None:
+            message = f"{field!r} is no secret of this {self.kind.title}"
+            raise Invalid(name, [Problem(path=f"$.{field}", message=message)])
         body = with_value(old.body, path, value)
         return self._apply(body, name, actor, old.revision).stored
 
@@ -163,7 +169,9 @@ class Documents:
             raise Invalid(what, problems)
         return body, old, id, warnings + self.kind.warn(body)
 
-    def rename(self, old: str, new: str, *, actor: str) -> Stored:
+    def rename(
+        self, old: str, new: str, *, actor: str, based_on: Based = None
+    ) -> Stored:
         """Give it another name; all that refers to it goes on doing so. NameTaken."""
         wrong = not isinstance(new, str) or not _NAME.fullmatch(new)
         if wrong or new != new.strip():
@@ -171,7 +179,7 @@ class Documents:
             raise Invalid("new name", [Problem(path="$.name", message=message)])
 
         def work(connection: Connection) -> Stored:
-            stored = self._found(connection, old)
+            stored = self._found(connection, old, based_on)
             renamed = self._next(stored, {**stored.body, "name": new}, name=new)
             documents.put(connection, renamed, new=False)
             self._audit(connection, actor, "rename", renamed, {"from": old})
@@ -187,7 +195,9 @@ class Documents:
         self.changed()
         return renamed
 
-    def delete(self, name: str, *, actor: str, force: bool = False) -> None:
+    def delete(
+        self, name: str, *, actor: str, force: bool = False, based_on: Based = None
+    ) -> None:
         """
         Delete it; InUse, with the users' names, where something refers to it.
 
@@ -195,7 +205,7 @@ class Documents:
         """
 
         def work(connection: Connection) -> None:
-            stored = self._found(connection, name)
+            stored = self._found(connection, name, based_on)
             users = [user.name for user in documents.referrers(connection, stored.id)]
             if users:
                 raise InUse(
@@ -221,9 +231,7 @@ class Documents:
                 count += 1
         return count
 
-    def _apply(
-        self, document: Body, name: Any, actor: str, based_on: int | None
-    ) -> Applied:
+    def _apply(self, document: Body, name: Any, actor: str, based_on: Based) -> Applied:
         body, old, id, warnings = self.prepare(document, name)
         body = self.sealer.seal(body, old.body if old is not None else None, id)
         now = self.clock.now().timestamp()
@@ -240,15 +248,14 @@ class Documents:
             )
         else:
             stored = self._next(old, body)
-        if based_on is not None and based_on != stored.revision - 1:
-            raise StaleRevision(
-                f"{self.kind.title} {name!r} was changed since revision {based_on}",
-                "read it again, then change it",
-            )
+        self._fresh(name, stored.revision - 1, based_on)
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
         moved = old is not None and bool(self.kind.moved(old.body, body))
-        detail = {"revision": stored.revision, "changed": _differing(old, body)}
+        detail = {
+            "revision": stored.revision,
+            "changed": differing(old.body if old is not None else {}, body),
+        }
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
@@ -286,21 +293,21 @@ class Documents:
             problems.append(Problem(path=path, message=message, remedy=remedy))
         return targets, problems
 
-    def _secret_path(self, stored: Stored, field: str) -> builtins.list[str]:
-        """Where the secret called *field* stands, at the top or in auth; Invalid."""
-        wanted = field.removeprefix("$.").split(".")
-        for path in (wanted, ["auth", *wanted]):
-            probe = with_value(stored.body, path, "")
-            if "/" + "/".join(path) in secret_pointers(probe, self.kind.schema(probe)):
-                return path
-        message = f"{field!r} is no secret of this {self.kind.title}"
-        raise Invalid(stored.name, [Problem(path=f"$.{field}", message=message)])
-
-    def _found(self, connection: Connection, name: str) -> Stored:
+    def _found(
+        self, connection: Connection, name: str, based_on: Based = None
+    ) -> Stored:
         found = documents.by_name(connection, self.kind.name, name)
         if found is None:
             raise NotFound(self.kind.title, name)
+        self._fresh(name, found.revision, based_on)
         return found
+
+    def _fresh(self, name: str, revision: int, based_on: Based) -> None:
+        if based_on is not None and based_on != revision:
+            raise StaleRevision(
+                f"{self.kind.title} {name!r} was changed since revision {based_on}",
+                "read it again, then change it",
+            )
 
     def _next(self, old: Stored, body: Body, name: str | None = None) -> Stored:
         return evolve(
@@ -331,20 +338,3 @@ class Documents:
                 detail=detail,
             ),
         )
-
-
-def _differing(old: Stored | None, new: Body) -> builtins.list[str]:
-    """The names of what changed, blocks one level deep; never a value."""
-    before = old.body if old is not None else {}
-    names = []
-    for name in dict.fromkeys((*before, *new)):
-        a, b = before.get(name), new.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += [
-                f"{name}.{key}"
-                for key in dict.fromkeys((*a, *b))
-                if a.get(key) != b.get(key)
-            ]
-        elif a != b:
-            names.append(name)
-    return names
