@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 
 from . import refusals
 from .access import User, may
+from .api import PLACES as API_PLACES
 from .calls import Call, Console, Form
 from .pages import plugins
 from .places import Place
@@ -24,7 +25,7 @@ from .places import Place
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
 
-PLACES: tuple[Place, ...] = (*plugins.PLACES,)
+PLACES: tuple[Place, ...] = (*plugins.PLACES, *API_PLACES)
 """Every route that there is, but static files."""
 
 PACKAGE = "email_profiles_plugin.console"
