@@ -15,17 +15,22 @@ from starlette.staticfiles import StaticFiles
 
 from email_profiles_hookspecs.errors import EmailProfilesError
 
-from . import refusals
+from . import moments, refusals
 from .access import User, may
 from .api import PLACES as API_PLACES
 from .calls import Call, Console, Form
-from .pages import plugins
+from .pages import audit, outbox, plugins
 from .places import Place
 
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
 
-PLACES: tuple[Place, ...] = (*plugins.PLACES, *API_PLACES)
+PLACES: tuple[Place, ...] = (
+    *outbox.PLACES,
+    *plugins.PLACES,
+    *audit.PLACES,
+    *API_PLACES,
+)
 """Every route that there is, but static files."""
 
 PACKAGE = "email_profiles_plugin.console"
@@ -75,10 +80,12 @@ def _answer(place: Place, call: Call) -> Response:
 
 
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader(PACKAGE, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters.update(moments.FILTERS)
+    return made

@@ -162,22 +162,6 @@ def changed_client_place(
     return tuple(name for name in _CLIENT if old.get(name) != new.get(name))
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The names of what differs, blocks one level deep; never a value."""
-    names = []
-    for name in dict.fromkeys((*old, *new)):
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += [
-                f"{name}.{key}"
-                for key in dict.fromkeys((*a, *b))
-                if a.get(key) != b.get(key)
-            ]
-        elif a != b:
-            names.append(name)
-    return names
-
-
 def _place_of_profile(document: Mapping[str, Any]) -> dict[str, object]:
     full = with_defaults(document, email_profiles_schemas.load("email_profile"))
     smtp, auth = full.get("smtp", {}), full.get("auth", {})
@@ -191,3 +175,19 @@ def _place_of_profile(document: Mapping[str, Any]) -> dict[str, object]:
 
 def _is_stored_secret(value: object) -> bool:
     return isinstance(value, Mapping) and len(value) == 1 and value.keys() <= _KINDS
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The names of what changed, blocks one level deep; never a value."""
+    names = []
+    for name in dict.fromkeys((*old, *new)):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            names += [
+                f"{name}.{key}"
+                for key in dict.fromkeys((*a, *b))
+                if a.get(key) != b.get(key)
+            ]
+        elif a != b:
+            names.append(name)
+    return names

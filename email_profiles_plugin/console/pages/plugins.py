@@ -10,7 +10,7 @@ from ..places import Place
 
 
 def plugins(call: Call) -> Response:
-    """The modes, the plugins they come from, and the failures."""
+    """Each with its modes by title and its hooks; and those left out, with reasons."""
     return call.page("plugins.html", plugins=call.profiles.plugins)
 
 

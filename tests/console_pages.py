@@ -1,0 +1,78 @@
+"""What the tests of pages stand on: the console on a real server, and a browser."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import uvicorn
+from attrs import define, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.console import Role, User, application, create_app
+
+
+@define
+class Browser:
+    """A person's browser, at the console that listens at *base_url*."""
+
+    base_url: str
+    name: str
+    role: Role
+    session: requests.Session = field(factory=requests.Session)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self._ask("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self._ask("POST", path, **options)
+
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        who = {"X-Name": self.name, "X-Role": str(self.role)}
+        return self.session.request(
+            method,
+            path if path.startswith("http") else self.base_url + path,
+            headers=who,
+            timeout=30,
+            **options,
+        )
+
+
+def authenticate(request: Request) -> User | None:
+    role = request.headers.get("X-Role")
+    return User(request.headers["X-Name"], Role.named(role)) if role else None
+
+
+@contextmanager
+def served(profiles: EmailProfiles) -> Iterator[str]:
+    """Where the console on *profiles* listens meanwhile."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app: Starlette = create_app(profiles, base_url=base_url, authenticate=authenticate)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield base_url
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def with_sessions(patch: Any) -> None:
+    """Let the name of who asks be the session, till the console has sessions."""
+    make = application.Call
+
+    def called(**given: Any) -> Any:
+        return make(session=f"s3ssion-of-{given['user']}", **given)
+
+    patch.setattr(application, "Call", called)
