@@ -16,6 +16,7 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
@@ -23,6 +24,7 @@ from .clock import SystemChance
 from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
+from .keepsakes import Keepsakes
 from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
@@ -39,6 +41,7 @@ from .renewal import Renewal
 from .resolution import Resolver
 from .sealing import Sealer
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store.database import Database
 from .submission import Submitter
@@ -82,6 +85,9 @@ class Assembly:
     documents: Mapping[str, Documents] = field(init=False)
     """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
+    access: Access = field(init=False)
+    sign_ins: SignIns = field(init=False)
+    keepsakes: Keepsakes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -112,6 +118,8 @@ class Assembly:
         self.outbox = self._outbox()
         self._documents(provision)
         self.tokens = self._tokens(provision)
+        self.access = Access(self.database, self.clock, self.chance)
+        self.sign_ins = SignIns(self.database, self.clock, self.chance)
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,
@@ -198,12 +206,13 @@ class Assembly:
         )
 
     def _tokens(self, provision: Provision) -> TokenManagement:
-        self.granting = Granting(
-            database=self.database,
-            keyring=self.keyring,
-            clock=self.clock,
-            chance=self.chance,
-        )
+        kept: dict[str, Any] = {
+            "database": self.database,
+            "keyring": self.keyring,
+            "clock": self.clock,
+            "chance": self.chance,
+        }
+        self.granting, self.keepsakes = Granting(**kept), Keepsakes(**kept)
         return TokenManagement(
             database=self.database,
             clock=self.clock,

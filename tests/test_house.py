@@ -34,7 +34,7 @@ FLOORS = {
     PURE: """
         addresses console.forms console.forms.* documents documents.* encodings
         grant_rules linter masking media_types message oauth oauth.* parts presets
-        presets.* remedies remedies.* settlement smtp smtp.dialogue smtp.flight
+        presets.* remedies remedies.* roles settlement smtp smtp.dialogue smtp.flight
         smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction token_linter
         token_rules verdict
         """,
@@ -43,9 +43,9 @@ FLOORS = {
         store store.*
         """,
     SERVICES: """
-        announcement builtin client_trial consumer_kinds granting kinds
-        management outbox outbox.* profiles providers providers.* provision
-        renewal resolution sealing submission token_vault tokens trial
+        access announcement builtin client_trial consumer_kinds granting keepsakes kinds
+        management outbox outbox.* profiles providers providers.* provision renewal
+        resolution sealing shelf sign_ins submission token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime

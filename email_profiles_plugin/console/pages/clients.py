@@ -17,6 +17,7 @@ from ..access import Role
 from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
+from ..forms import Form
 from ..places import Place
 
 
@@ -93,7 +94,7 @@ def change(call: Call) -> Response:
 
 def _form(
     call: Call,
-    form: editing.Form,
+    form: Form,
     draft: Draft,
     beginning: Beginning,
     refused: Refused | None = None,

@@ -19,6 +19,7 @@ from ..access import Role
 from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
+from ..forms import Form
 from ..places import Place
 
 KINDS = {"basic": "Classic SMTP", "oauth2": "OAuth2 SMTP"}
@@ -188,7 +189,7 @@ def change(call: Call) -> Response:
 
 def _form(
     call: Call,
-    form: editing.Form,
+    form: Form,
     draft: Draft,
     beginning: Beginning,
     refused: Refused | None = None,
