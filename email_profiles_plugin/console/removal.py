@@ -90,7 +90,7 @@ class Removal:
         return self._page(call, "delete.html", self._found(call))
 
     def delete(self, call: Call) -> Response:
-        """Delete it, and refuse messages that wait if that was asked for; or say why."""
+        """Delete it, and refuse what waits if that was asked for; or say why not."""
         stored = self._found(call)
         force = call.form.get("force") == "on"
         try:

@@ -37,6 +37,7 @@ class Filled:
     file: str = ""
     theirs: str | None = None
     hint: str = ""
+    retype: bool = False
     changed: bool = False
 
     @property
@@ -173,7 +174,7 @@ def fill(
         told=tuple(_told(layout, problems)),
         warned=tuple(_told(layout, warnings)),
         revision=revision,
-        retype=reading is not None and reading.secrets,
+        retype=reading is not None and bool(reading.secrets),
     )
 
 
@@ -226,6 +227,7 @@ class _Filler:
             origin=origin,
             env=env,
             file=file,
+            retype=self.reading is not None and one.name in self.reading.secrets,
             changed=kind != "",
         )
 
@@ -265,17 +267,23 @@ def _field_of(fields: Iterable[Field], path: str) -> Field | None:
     return best
 
 
-def _told(layout: Layout, problems: Iterable[Problem]) -> Iterable[Told]:
+def _told(layout: Layout, problems: Iterable[Problem]) -> list[Told]:
+    """A line for each problem, as the fields stand in the page."""
     fields = [one for one in layout if one.widget != "fixed"]
+    order = {one.id: at for at, one in enumerate(fields)}
+    told = []
     for problem in problems:
-        one = _field_of(fields, problem.path)
-        if one is not None:
-            yield Told(title=one.title, problem=problem, anchor=one.id)
-            continue
-        below = [one for one in fields if one.path.startswith(f"{problem.path}.")]
-        anchor = below[0].id if below and problem.path != "$" else ""
-        title = below[0].group if anchor else ""
-        yield Told(title=title, problem=problem, anchor=anchor)
+        one, title = _field_of(fields, problem.path), ""
+        if one is None and problem.path != "$":
+            below = [
+                each for each in fields if each.path.startswith(f"{problem.path}.")
+            ]
+            one = below[0] if below else None
+            title = one.group if one is not None else ""
+        anchor = one.id if one is not None else ""
+        title = title or (one.title if one is not None else "")
+        told.append(Told(title=title, problem=problem, anchor=anchor))
+    return sorted(told, key=lambda one: order.get(one.anchor, -1))
 
 
 def _readable(number: str) -> str:

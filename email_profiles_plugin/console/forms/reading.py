@@ -36,14 +36,15 @@ class Reading:
     What was sent: a document, as far as it can be read.
 
     *typed*: what was sent, but secrets, for the form to show again. *without*: the
-    JSON pointers of stored secrets that are given up. *secrets*: some were typed.
+    JSON pointers of stored secrets that are given up. *secrets*: the names of the
+    fields in which some were typed.
     """
 
     document: dict[str, Any] = field(repr=False)
     problems: tuple[Problem, ...] = ()
     typed: Mapping[str, Raw] = field(factory=dict, repr=False)
     without: tuple[str, ...] = ()
-    secrets: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 def read(layout: Layout, data: Data, base: Mapping[str, Any]) -> Reading:
@@ -63,7 +64,7 @@ def read(layout: Layout, data: Data, base: Mapping[str, Any]) -> Reading:
         problems=tuple(reader.problems),
         typed=reader.typed,
         without=tuple(reader.without),
-        secrets=reader.secrets,
+        secrets=tuple(reader.secrets),
     )
 
 
@@ -80,7 +81,7 @@ class _Reader:
     problems: list[Problem] = field(factory=list)
     typed: dict[str, Raw] = field(factory=dict)
     without: list[str] = field(factory=list)
-    secrets: bool = False
+    secrets: list[str] = field(factory=list)
     document: dict[str, Any] = field(init=False)
     shown: dict[str, Any] = field(init=False)
 
@@ -164,7 +165,8 @@ class _Reader:
                 given.append({kind: text})
         remove = bool(self._sent(one.name + REMOVE))
         self.typed[one.name + REMOVE] = ("on",) if remove else ()
-        self.secrets = self.secrets or bool(typed or again)
+        if typed or again:
+            self.secrets.append(one.name)
         if len(given) + remove > 1:
             raise Unreadable(
                 "is given in more than one way",

@@ -12,13 +12,13 @@ from email_profiles_hookspecs.errors import Invalid
 from ...grant_rules import redirect_uri
 from ...profiles import Applied
 from ...store.documents import Stored
-from .. import beginnings, editing, removal
+from .. import beginnings, editing, removal, sources
 from ..access import Role
 from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
 from ..forms import Form
-from ..places import Place
+from ..places import Place, reachable
 
 
 @frozen(kw_only=True)
@@ -41,7 +41,7 @@ def clients(call: Call) -> Response:
         )
         for one in documents.list()
     ]
-    return call.page("clients.html", rows=rows)
+    return call.page("clients.html", rows=rows, reachable=reachable)
 
 
 def new(call: Call) -> Response:
@@ -103,12 +103,14 @@ def _form(
     uri, trouble = _redirect_uri(call, stored) if stored else ("", "")
     return call.page(
         "client.html",
+        reachable=reachable,
         status=refused.status if refused else 200,
         form=form,
         stored=stored,
         beginning=beginning,
         offers=_offers(),
         changes=refused.changes if refused else (),
+        secrets_folder=sources.folder(call.profiles.home),
         users=call.profiles.clients.users(stored.id) if stored else [],
         redirect_uri=uri,
         trouble=trouble,

@@ -14,13 +14,13 @@ from ...documents.shapes import value_at
 from ...profiles import Applied
 from ...store.documents import Stored
 from ...store.health import Health
-from .. import beginnings, editing, removal
+from .. import beginnings, editing, removal, sources
 from ..access import Role
 from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
 from ..forms import Form
-from ..places import Place
+from ..places import Place, reachable
 
 KINDS = {"basic": "Classic SMTP", "oauth2": "OAuth2 SMTP"}
 """What the seed calls the kinds of profile; others go by their mode's title."""
@@ -61,6 +61,8 @@ def profiles(call: Call) -> Response:
     healths = call.profiles.healths([one.id for one in listed])
     return call.page(
         "profiles.html",
+        reachable=reachable,
+        now=call.profiles.now(),
         rows=[_row(call, one, healths[one.id]) for one in listed],
         count=len(found),
         text=text,
@@ -203,6 +205,8 @@ def _form(
         row = _row(call, stored, health)
     return call.page(
         "profile.html",
+        reachable=reachable,
+        now=call.profiles.now(),
         status=refused.status if refused else 200,
         form=form,
         stored=stored,
@@ -212,6 +216,7 @@ def _form(
         provider=provider,
         beginning=beginning,
         changes=refused.changes if refused else (),
+        secrets_folder=sources.folder(call.profiles.home),
         editable=call.may(Role.ADMIN) and provider is not None,
     )
 
