@@ -22,6 +22,7 @@ class Beginning:
 
     *hints*: what belongs in a field, by its JSON path. *blanks*: words of capitals in
     the document that a person has to replace, by path. *notes*: what is to be known.
+    *lacks_client*: there is no OAuth2 client yet that would do.
     """
 
     document: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -30,6 +31,7 @@ class Beginning:
     notes: tuple[str, ...] = ()
     preset: Preset | None = None
     interactive: bool = True
+    lacks_client: bool = False
 
 
 @frozen(kw_only=True)
@@ -69,9 +71,10 @@ def of_profile(
         return beginning
     document = copy.deepcopy(dict(beginning.document))
     document["auth"].pop("client", None)
-    if name := _client_for(made, clients):
+    name = _client_for(made, clients)
+    if name:
         document["auth"]["client"] = name
-    return evolve(beginning, document=document)
+    return evolve(beginning, document=document, lacks_client=not name)
 
 
 def of_client(preset: str, interactive: bool) -> Beginning:

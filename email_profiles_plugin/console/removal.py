@@ -120,8 +120,16 @@ class Removal:
             waiting=self.waiting(call, stored),
             most=MOST,
             error=error,
+            mistake=_told(error),
             section=self.here,
             back=partial(call.url, self.page, id=stored.id),
             post=partial(call.url, f"{self.page}_{template.split('.')[0]}"),
             **context,
         )
+
+
+def _told(error: EmailProfilesError | None) -> tuple[str, str]:
+    """What is wrong, and what to do; both "" where nothing is."""
+    if isinstance(error, Invalid):
+        return error.problems[0].message, error.problems[0].remedy
+    return (str(getattr(error, "message", error)), error.remedy) if error else ("", "")

@@ -8,7 +8,7 @@ from attrs import frozen
 from starlette.responses import Response
 
 from email_profiles_hookspecs import TokenStatus
-from email_profiles_hookspecs.errors import Conflict, EmailProfilesError
+from email_profiles_hookspecs.errors import Conflict, EmailProfilesError, NotFound
 
 from ...documents.shapes import value_at
 from ...profiles import Applied
@@ -145,6 +145,8 @@ def create(call: Call) -> Response:
 
 def _beginning(call: Call, asked: Mapping[str, str]) -> Beginning:
     preset, mode = asked.get("preset") or "", call.params["mode"]
+    if mode not in call.profiles.plugins.providers:
+        raise NotFound("authentication mode", mode)
     if not preset:
         return Beginning()
     clients = call.profiles.clients.list()
