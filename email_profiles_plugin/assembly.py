@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
 from .clock import SystemChance
+from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
 from .kinds import client_kind, profile_kind
@@ -32,7 +33,7 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Kind
+from .profiles import Documents, Kind
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver
@@ -78,6 +79,8 @@ class Assembly:
     outbox: Outbox = field(init=False)
     profiles: ProfileDocuments = field(init=False)
     clients: ClientDocuments = field(init=False)
+    documents: Mapping[str, Documents] = field(init=False)
+    """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -219,7 +222,8 @@ class Assembly:
             lambda: self.clock.now().timestamp(),
         )
         client = client_kind()
-        kinds = {profile.name: profile, client.name: client}
+        consumers = tuple(consumer_kinds())
+        kinds = {kind.name: kind for kind in (profile, client, *consumers)}
 
         def common(kind: Kind) -> dict[str, Any]:
             return {
@@ -243,6 +247,11 @@ class Assembly:
             schemas=self.resolver.schemas,
             fingerprint=provision.fingerprint,
         )
+        self.documents = {
+            profile.name: self.profiles,
+            client.name: self.clients,
+            **{kind.name: Documents(**common(kind)) for kind in consumers},
+        }
 
     def _send(self, request: SendRequest) -> Receipt:
         """The hook `email_profiles_send`."""

@@ -1,4 +1,4 @@
-"""Documents with a life: email profiles and OAuth2 clients, stored under a name."""
+"""Documents with a life: whatever is stored under a name, such as email profiles."""
 
 from __future__ import annotations
 
@@ -188,7 +188,10 @@ class Documents:
 
         def work(connection: Connection) -> None:
             stored = self._found(connection, name)
-            users = [user.name for user in documents.referrers(connection, stored.id)]
+            users = [
+                f"{user.kind.replace('_', ' ')} {user.name!r}"
+                for user in documents.referrers(connection, stored.id)
+            ]
             if users:
                 raise InUse(
                     f"{self.kind.title} {name!r} is used by {', '.join(users)}",

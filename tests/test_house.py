@@ -42,9 +42,9 @@ FLOORS = {
         store store.*
         """,
     SERVICES: """
-        announcement builtin client_trial granting kinds management outbox outbox.*
-        profiles providers providers.* provision renewal resolution sealing submission
-        token_vault tokens trial
+        announcement builtin client_trial consumer_kinds granting kinds
+        management outbox outbox.* profiles providers providers.* provision
+        renewal resolution sealing submission token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime

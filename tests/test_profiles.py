@@ -73,7 +73,7 @@ def password(profiles: EmailProfiles, name: str = "plant") -> str:
 
 def change(profiles: EmailProfiles, statement: Any) -> None:
     """What nobody does through the facade."""
-    profiles._database.write(lambda connection: connection.execute(statement))
+    profiles.database.write(lambda connection: connection.execute(statement))
 
 
 def test_a_document_is_stored_and_resolved(idle: EmailProfiles) -> None:
@@ -373,16 +373,16 @@ def test_an_embedded_profile_in_use_is_not_collected(idle: EmailProfiles) -> Non
         connection.execute(insert(tables.token).values(row))
         health.refused(connection, id, "no", 0)
 
-    idle._database.write(age)
-    with idle._database.read() as connection:
+    idle.database.write(age)
+    with idle.database.read() as connection:
         assert [id] == documents.unneeded(connection, 1)
     idle.profiles.embed(BASIC, owner="alarm-7", actor="test")
-    with idle._database.read() as connection:
+    with idle.database.read() as connection:
         assert [] == documents.unneeded(connection, 1)
     assert 1 == idle.profiles.get(name).revision
 
-    idle._database.write(lambda connection: documents.discard(connection, id))
-    with idle._database.read() as connection:
+    idle.database.write(lambda connection: documents.discard(connection, id))
+    with idle.database.read() as connection:
         for table in (tables.document, tables.token, tables.health):
             assert 0 == connection.scalar(select(func.count()).select_from(table))
 
@@ -470,7 +470,7 @@ def test_a_trial_of_unsaved_values_leaves_the_stored_token_alone(
         return profile_document(server, auth={"mode": "vault", **auth})
 
     def rows() -> list[Any]:
-        with profiles._database.read() as connection:
+        with profiles.database.read() as connection:
             return list(connection.execute(select(tables.token)))
 
     profiles.profiles.apply(document(key="one", scope="mail"), actor="test")
@@ -651,7 +651,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(
     config.set_main_option("script_location", "email_profiles_plugin.store:migrations")
     config.set_main_option("path_separator", "os")
     assert migrations.HEAD == ScriptDirectory.from_config(config).get_current_head()
-    with idle._database.read() as connection:
+    with idle.database.read() as connection:
         context = MigrationContext.configure(connection)
         assert [] == compare_metadata(context, tables.metadata)
 

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from . import clients, demo, keys, outbox, plugins, profiles, sending, tokens
+from . import clients, consumers, demo, keys, outbox, plugins, profiles, sending, tokens
 from .commands import Root
 
 __all__ = ["main"]
@@ -54,6 +54,8 @@ for _command in (
     demo.demo,
     profiles.profile,
     clients.client,
+    consumers.alarm,
+    consumers.report,
     tokens.token,
     sending.send,
     outbox.outbox,

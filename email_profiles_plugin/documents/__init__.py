@@ -28,6 +28,7 @@ from .shapes import SECRET, json_path, with_defaults
 from .validation import (
     client_warnings,
     validate_client,
+    validate_document,
     validate_profile,
     validate_request_document,
     validate_token_request,
@@ -59,6 +60,7 @@ __all__ = [
     "secret_pointers",
     "secret_reference",
     "validate_client",
+    "validate_document",
     "validate_profile",
     "validate_request_document",
     "validate_token_request",

@@ -1,4 +1,4 @@
-"""Statements on documents: email profiles and OAuth2 clients, by kind and name."""
+"""Statements on documents, by kind and name."""
 
 from __future__ import annotations
 

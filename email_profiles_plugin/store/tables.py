@@ -44,7 +44,7 @@ document = Table(
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("kind", "name"),
 )
-"""Email profiles and OAuth2 clients; an embedded profile is one that is not listed."""
+"""Of every kind, by name; an embedded email profile is one that is not listed."""
 
 reference = Table(
     "reference",
