@@ -73,6 +73,6 @@ def with_sessions(patch: Any) -> None:
     make = application.Call
 
     def called(**given: Any) -> Any:
-        return make(session=f"s3ssion-of-{given['user']}", **given)
+        return make(session=f"s3ssion-of-{given['user'].name}", **given)
 
     patch.setattr(application, "Call", called)

@@ -18,13 +18,31 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 from . import moments, refusals
 from .access import User, may
 from .calls import Call, Console, Form
-from .pages import audit, outbox, plugins
+from .pages import (
+    audit,
+    callback,
+    client_trial,
+    device,
+    outbox,
+    plugins,
+    token,
+    trial,
+)
 from .places import Place
 
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
 
-PLACES: tuple[Place, ...] = (*outbox.PLACES, *plugins.PLACES, *audit.PLACES)
+PLACES: tuple[Place, ...] = (
+    *token.PLACES,
+    *device.PLACES,
+    *callback.PLACES,
+    *trial.PLACES,
+    *client_trial.PLACES,
+    *outbox.PLACES,
+    *plugins.PLACES,
+    *audit.PLACES,
+)
 """Every route that there is, but static files."""
 
 PACKAGE = "email_profiles_plugin.console"
