@@ -31,6 +31,8 @@ DOCUMENTS = {
     "auth_basic": "`auth` with `mode` basic: ",
     "auth_oauth2": "`auth` with `mode` oauth2: ",
     "oauth2_client": "",
+    "alarm_notification": "",
+    "report_schedule": "",
     "send_request": "",
     "secret": "",
 }
@@ -231,7 +233,8 @@ def command_help(
     examples = "\n".join(getattr(command, "examples", ()))
     if examples:
         shown = examples.replace("{}", context.command_path)
-        yield f"```\n{shown.replace('{name}', 'plant-alerts')}\n```"
+        document = getattr(parent and parent.command, "example", "plant-alerts")
+        yield f"```\n{shown.replace('{name}', document)}\n```"
     below = command.commands if isinstance(command, click.Group) else {}
     for name, one in below.items():
         yield from command_help(one, name, context)

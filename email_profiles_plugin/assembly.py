@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
 from .clock import SystemChance
+from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
 from .keepsakes import Keepsakes
-from .kinds import client_kind, profile_kind
+from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -33,12 +35,13 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Kind
+from .profiles import Documents
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver
 from .sealing import Sealer
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store.database import Database
 from .submission import Submitter
@@ -79,8 +82,12 @@ class Assembly:
     outbox: Outbox = field(init=False)
     profiles: ProfileDocuments = field(init=False)
     clients: ClientDocuments = field(init=False)
+    documents: Mapping[str, Documents] = field(init=False)
+    """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
     keepsakes: Keepsakes = field(init=False)
+    access: Access = field(init=False)
+    sign_ins: SignIns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -111,6 +118,8 @@ class Assembly:
         self.outbox = self._outbox()
         self._documents(provision)
         self.tokens = self._tokens(provision)
+        self.access = Access(self.database, self.clock, self.chance)
+        self.sign_ins = SignIns(self.database, self.clock, self.chance)
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,
@@ -222,7 +231,8 @@ class Assembly:
             lambda: self.clock.now().timestamp(),
         )
         client = client_kind()
-        kinds = {profile.name: profile, client.name: client}
+        consumers = tuple(consumer_kinds())
+        kinds = {kind.name: kind for kind in (profile, client, *consumers)}
 
         def common(kind: Kind) -> dict[str, Any]:
             return {
@@ -246,6 +256,11 @@ class Assembly:
             schemas=self.resolver.schemas,
             fingerprint=provision.fingerprint,
         )
+        self.documents = {
+            profile.name: self.profiles,
+            client.name: self.clients,
+            **{kind.name: Documents(**common(kind)) for kind in consumers},
+        }
 
     def _send(self, request: SendRequest) -> Receipt:
         """The hook `email_profiles_send`."""

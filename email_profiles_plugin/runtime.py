@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .assembly import Assembly, Settings
 from .builtin import BuiltIn
 from .client_trial import ClientDocuments
 from .clock import SystemChance, SystemClock
+from .consumer_kinds import ALARM_NOTIFICATION, REPORT_SCHEDULE
 from .granting import Granting
 from .keepsakes import Keepsakes
 from .management import TokenManagement
@@ -31,7 +33,9 @@ from .outbox.delivery import Pace
 from .outbox.desk import Outbox
 from .outbox.intake import is_text
 from .plugins import Plugins
+from .profiles import Documents
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store import audit, documents, health
 from .store.audit import Entry
@@ -50,23 +54,29 @@ class EmailProfiles:
     """
     Everything that a host, the command line or the console does goes through this.
 
-    `open` builds it; it is a context manager, and thread-safe.
+    `open` builds it; it is a context manager, and thread-safe. *documents* are all
+    that are stored under a name, by their kind (`email_profile`). *database*, *clock*
+    and *chance* are for consumers, who keep state of their own.
     """
 
     home: Path
     profiles: ProfileDocuments
     clients: ClientDocuments
+    documents: Mapping[str, Documents]
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
     keepsakes: Keepsakes
+    access: Access
+    sign_ins: SignIns
     keyring: Keyring = field(repr=False)
-    _database: Database = field(repr=False, alias="database")
+    database: Database = field(repr=False)
+    clock: Clock = field(repr=False)
+    chance: SystemChance = field(repr=False)
     _builtin: BuiltIn = field(repr=False, alias="builtin")
     _pool: Pool = field(repr=False, alias="pool")
     _keeper: TokenKeeper = field(repr=False, alias="keeper")
     _granting: Granting = field(repr=False, alias="granting")
-    _clock: Clock = field(repr=False, alias="clock")
 
     @classmethod
     def open(
@@ -115,23 +125,31 @@ class EmailProfiles:
             chance=chance or SystemChance(),
             manager=manager,
         )
-        opened = cls(
+        opened = cls._joined(place, parts)
+        return opened._started() if deliver else opened
+
+    @classmethod
+    def _joined(cls, place: Path, parts: Assembly) -> Self:
+        return cls(
             home=place,
             profiles=parts.profiles,
             clients=parts.clients,
+            documents=parts.documents,
             tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
             keepsakes=parts.keepsakes,
+            access=parts.access,
+            sign_ins=parts.sign_ins,
             keyring=parts.keyring,
             database=parts.database,
+            clock=parts.clock,
+            chance=parts.chance,
             builtin=parts.builtin,
             pool=parts.pool,
             keeper=parts.keeper,
             granting=parts.granting,
-            clock=parts.clock,
         )
-        return opened._started() if deliver else opened
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -150,7 +168,7 @@ class EmailProfiles:
         """Finish what is being sent, and let go of everything, whatever fails."""
         self._builtin.closed = True
         with ExitStack() as last:  # from the last to the first
-            last.callback(self._database.close)
+            last.callback(self.database.close)
             last.callback(self.plugins.withdraw)
             last.callback(self._keeper.close)
             last.callback(self._pool.close)
@@ -167,6 +185,16 @@ class EmailProfiles:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def alarm_notifications(self) -> Documents:
+        """Who is told of which alarms; `consumers.alarms` works by these."""
+        return self.documents[ALARM_NOTIFICATION]
+
+    @property
+    def report_schedules(self) -> Documents:
+        """When which report is sent to whom; `consumers.reports` works by these."""
+        return self.documents[REPORT_SCHEDULE]
 
     def resolve(self, name: str) -> Profile | None:
         """The hook `email_profiles_resolve`: the profile of that name, or None."""
@@ -200,13 +228,18 @@ class EmailProfiles:
 
     def health(self, name: str) -> Health:
         """How a profile fares: pause and reason, last success, last failure."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             stored = documents.by_name(connection, self.profiles.kind.name, name)
         found = stored or self.resolve(name)
         if found is None:
             raise NotFound("email profile", name)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return health.read(connection, found.id)
+
+    def healths(self, ids: Collection[str]) -> dict[str, Health]:
+        """How stored profiles fare, by their ids; a few hundred at most."""
+        with self.database.read() as connection:
+            return health.of_all(connection, ids)
 
     def trail(
         self,
@@ -224,14 +257,10 @@ class EmailProfiles:
         """
         if not is_text(text):
             return []
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return audit.entries(
                 connection, subject_id=subject_id, text=text, after=after, limit=limit
             )
-
-    def now(self) -> datetime:
-        """The time by which all of this goes, UTC."""
-        return self._clock.now()
 
     def rotate_key(self, *, actor: str = "") -> int:
         """Seal every secret with a new key; how many documents hold any."""
@@ -247,10 +276,10 @@ class EmailProfiles:
         return self.keyring.retire(lambda: self._reseal("retire old keys", actor))
 
     def _reseal(self, action: str, actor: str) -> int:
-        now = self._clock.now().timestamp()
+        now = self.clock.now().timestamp()
 
         def work(connection: Connection) -> int:
-            count = self.profiles.reseal(connection) + self.clients.reseal(connection)
+            count = sum(each.reseal(connection) for each in self.documents.values())
             self._keeper.reseal(connection)
             self._granting.reseal(connection)
             entry = Entry(
@@ -265,8 +294,8 @@ class EmailProfiles:
             audit.record(connection, entry)
             return count
 
-        return self._database.write(work)
+        return self.database.write(work)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a copy of the database to *path*; the key is another file."""
-        self._database.backup(Path(path))
+        self.database.backup(Path(path))

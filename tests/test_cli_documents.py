@@ -328,7 +328,7 @@ def test_rename_and_delete(run: Run, write: Write) -> None:
 
     assert 1 == refused.exit_code
     assert (
-        "error: OAuth2 client 'google' is used by plant-alerts\n"
+        "error: OAuth2 client 'google' is used by email profile 'plant-alerts'\n"
         "remedy: change or delete those first\n" == refused.stderr
     )
     assert "google: renamed to google-2 (revision 2)\n" == renamed.output
@@ -403,7 +403,7 @@ def test_a_profile_whose_plugin_is_gone_hides_no_other(
             name="orphan",
             body={**stored.body, "name": "orphan", "auth": {"mode": "gone"}},
         )
-        profiles._database.write(lambda c: documents.put(c, orphan, new=True))
+        profiles.database.write(lambda c: documents.put(c, orphan, new=True))
     listed = run("profile", "list", "--json")
 
     assert 0 == listed.exit_code

@@ -606,7 +606,7 @@ def test_status_says_why_nothing_is_sent(bench: Bench) -> None:
     from email_profiles_plugin.store import health
 
     stored = bench.profiles.profiles.get("cloud")
-    bench.profiles._database.write(
+    bench.profiles.database.write(
         lambda connection: health.failed(
             connection,
             stored.id,

@@ -14,7 +14,7 @@ import pluggy
 import pytest
 import requests
 from attrs import define, field
-from console_pages import Browser, served, with_sessions
+from console_pages import Browser, served
 from test_granting import Plugin, Shifted
 
 from email_profiles_hookspecs import TokenStatus
@@ -76,9 +76,7 @@ def bench(
     smtp_server_factory: Callable[..., SmtpServer],
     authorization_server: AuthorizationServer,
     profile_document: Callable[..., dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Bench]:
-    with_sessions(monkeypatch)
     clock = Shifted()
     manager = pluggy.PluginManager("email_profiles")
     manager.register(Plugin(), "kiosk")
@@ -264,22 +262,31 @@ def test_answers_that_are_not_taken(bench: Bench) -> None:
         ),
         (anna, f"{path}x?{query}", "another redirect URI"),
         (anna, path, "no answer of an authorization server"),
-        (bench.browser(Role.OPERATOR), back, "may not do this"),
     ):
         page = browser.get(address)
         assert (409, True) == (page.status_code, why in unescape(page.text)), why
         assert "" == urlsplit(page.url).query
         assert "What to do" in page.text
+    anna.role = Role.OPERATOR
+    assert "may not do this" in anna.get(back).text
+    anna.role = Role.ADMIN
     assert 0 == bench.server.token_requests
 
-    bench.clock.seconds = 601
-    assert "later than 10 minutes" in anna.get(back).text
-    bench.clock.seconds = 0
     anna.get(back)
     assert "valid" == bench.profiles.tokens.status("cloud").state
     used = anna.get(back.replace("code=", "code=x"))
     assert "has had its answer" in used.text
     assert 404 == anna.get("/oauth2/refused/nonsense").status_code
+
+
+def test_ten_minutes(bench: Bench) -> None:
+    """Then the answer is not taken, and the page waits for none."""
+    anna = bench.browser()
+    back = bench.consent(anna.post(f"{bench.path()}/grant"))
+    bench.clock.seconds = 601
+    assert "Refresh" not in anna.get(bench.path()).headers
+    assert "later than 10 minutes" in anna.get(back).text
+    assert "needs grant" == bench.profiles.tokens.status("cloud").state
 
 
 def test_what_was_changed_meanwhile(bench: Bench) -> None:

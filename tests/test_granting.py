@@ -448,7 +448,7 @@ def test_ten_minutes(bench: Bench) -> None:
 def test_a_sweep_deletes_what_is_long_over(bench: Bench) -> None:
     """For whoever looks after the database; what is in progress stays."""
     bench.begin()
-    granting, database = bench.profiles._granting, bench.profiles._database
+    granting, database = bench.profiles._granting, bench.profiles.database
     now = SystemClock().now().timestamp()
     ended = now + LIFETIME_S + KEPT_S + 1
 

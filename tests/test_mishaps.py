@@ -444,7 +444,7 @@ class HandClock:
 
 def test_who_slept_declares_nobody_dead(open_profiles: Open) -> None:
     """After a stall of everybody the first to wake up can't know how others fared."""
-    database = open_profiles(deliver=False)._database
+    database = open_profiles(deliver=False).database
     here, there = HandClock(), HandClock()
     watcher = Worker(database, here, SystemChance(), lease_s=10)
     other = Worker(database, there, SystemChance(), lease_s=10)
@@ -554,7 +554,7 @@ def test_a_due_time_far_ahead_was_a_wrong_clock(
     profiles.profiles.apply(profile_document(smtp_server), actor="test")
     receipt = profiles.send(request())
     far = datetime.now(UTC).timestamp() + 10 * 365 * 86_400
-    profiles._database.write(lambda c: c.execute(update(message).values(due_at=far)))
+    profiles.database.write(lambda c: c.execute(update(message).values(due_at=far)))
     profiles.start()
 
     assert profiles.outcome(receipt.id, wait=10) is not None

@@ -619,15 +619,15 @@ def test_a_store_that_can_not_be_written_says_so(
     """OutboxUnavailable: the caller still has its message."""
     profiles = open_profiles(deliver=False)
     profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    other = profiles._database.engine.raw_connection()
+    other = profiles.database.engine.raw_connection()
     other.cursor().execute("BEGIN EXCLUSIVE")
-    busy = profiles._database.engine.pool
+    busy = profiles.database.engine.pool
     try:
         with pytest.MonkeyPatch.context() as patch:
             from email_profiles_plugin.store import database
 
             patch.setattr(database, "BUSY_MS", 0)
-            with profiles._database.engine.connect() as connection:
+            with profiles.database.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA busy_timeout = 50")
             with pytest.raises(OutboxUnavailable, match="locked"):
                 profiles.send(request())

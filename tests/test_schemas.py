@@ -23,10 +23,12 @@ from email_profiles_hookspecs import (
 from email_profiles_plugin.documents import SECRET, compose_profile_schema
 
 NAMES = (
+    "alarm_notification",
     "auth_basic",
     "auth_oauth2",
     "email_profile",
     "oauth2_client",
+    "report_schedule",
     "secret",
     "send_request",
 )

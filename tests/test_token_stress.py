@@ -19,13 +19,15 @@ import pytest
 from attrs import define, field
 
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.testing import AuthorizationServer
+from email_profiles_plugin.testing import AuthorizationServer, SmtpServer
 from email_profiles_plugin.token_vault import LEASE_S
 
 SCRIPT = Path(__file__).with_name("token_sender.py")
 MAILBOX = "gateway@plant.example"
 CALLBACK = "http://127.0.0.1/callback"
 SENDS, THREADS, PROCESSES = 1000, 8, 3
+MAILS = 1008
+"""As many for each thread, and in each of two parts."""
 
 
 def load(path: Path) -> Any:
@@ -152,10 +154,23 @@ class Plant:
 
 
 @pytest.fixture
+def mail_server(
+    smtp_server_factory: Callable[..., SmtpServer],
+    authorization_server: AuthorizationServer,
+) -> SmtpServer:
+    """A mail server that takes the tokens of the authorization server."""
+    return smtp_server_factory(
+        tls="starttls", accept_token=authorization_server.accepts
+    )
+
+
+@pytest.fixture
 def plant(
     tmp_path: Path,
     open_profiles: Callable[..., EmailProfiles],
+    profile_document: Callable[..., dict[str, Any]],
     authorization_server: AuthorizationServer,
+    mail_server: SmtpServer,
 ) -> Iterator[Plant]:
     """Profiles `own` (client credentials) and `granted` (by a person)."""
     server = authorization_server
@@ -175,23 +190,32 @@ def plant(
     auth = {"mode": "oauth2", "username": MAILBOX, "client": "login"}
     patient = {"interactive": True, "access_token_timeout_s": 1}
     for name, more in (("own", {}), ("granted", patient)):
-        document = {
-            "name": name,
-            "smtp": {"hostname": "localhost"},
-            "auth": {**auth, **more},
-        }
+        document = profile_document(mail_server, name=name, auth={**auth, **more})
         profiles.profiles.apply(document, actor="test")
     with ExitStack() as stack:
         yield Plant(tmp_path, profiles, clock, server, stack)
 
 
-def send(children: list[Child], profile: str, stages: list[str]) -> None:
+def need_tokens(children: list[Child], profile: str, stages: list[str]) -> None:
     """1,000 sends' worth of credentials, in 8 threads of each process."""
     for child in children:
         child.tell(
+            what="credentials",
             profile=profile,
             threads=THREADS,
             count=SENDS // THREADS,
+            stages=stages,
+        )
+
+
+def send(children: list[Child], profile: str, stages: list[str]) -> None:
+    """1,000 whole mails together, in 8 threads of each process."""
+    for child in children:
+        child.tell(
+            what="mails",
+            profile=profile,
+            threads=THREADS,
+            count=MAILS // THREADS // PROCESSES,
             stages=stages,
         )
 
@@ -211,8 +235,23 @@ def result(generations: list[int], parts: int = 1) -> dict[str, Any]:
     return {"count": count, "generations": generations, "failures": []}
 
 
-def test_no_token_yet(plant: Plant) -> None:
-    """1,000 sends in 8 threads of each of 3 processes make one token request."""
+def sent() -> dict[str, Any]:
+    """What a process says when all its mails were accepted."""
+    return {"count": MAILS // PROCESSES, "generations": [0], "failures": []}
+
+
+def assert_each_arrived(server: SmtpServer) -> None:
+    recipients = [one.recipients for one in server.messages]
+    assert MAILS == len(recipients)
+    assert MAILS == len(set(recipients))
+
+
+def test_mails_with_no_token_yet(plant: Plant, mail_server: SmtpServer) -> None:
+    """
+    1,000 mails from 8 threads in each of 3 processes: one token request.
+
+    Each arrives, and arrives once.
+    """
     children = plant.start(PROCESSES)
     plant.server.hold.close()
     send(children, "own", ["begun"])
@@ -221,17 +260,33 @@ def test_no_token_yet(plant: Plant) -> None:
     plant.server.hold.wait_held()
     plant.server.hold.open()
 
-    assert [result([1])] * PROCESSES == [child.hear() for child in children]
+    assert [sent()] * PROCESSES == [child.hear() for child in children]
     assert 1 == plant.server.token_requests
+    assert_each_arrived(mail_server)
 
 
-@pytest.mark.parametrize("profile", ["own", "granted"])
-def test_the_token_expires_under_load(plant: Plant, profile: str) -> None:
+def test_the_token_expires_under_load_of_mails(
+    plant: Plant, mail_server: SmtpServer
+) -> None:
+    """Half of them sent, it expires: one more token request, and all arrive."""
+    children = plant.start(PROCESSES)
+    send(children, "own", ["begun", "half"])
+    all_are_at("begun", children)
+    go_on(children)
+    all_are_at("half", children)
+    plant.clock.forward(3600)
+    go_on(children)
+
+    assert [sent()] * PROCESSES == [child.hear() for child in children]
+    assert 2 == plant.server.token_requests
+    assert_each_arrived(mail_server)
+
+
+def test_a_rotated_token_expires_under_load(plant: Plant) -> None:
     """All of them find it expired at the same moment: one more request."""
     children = plant.start(PROCESSES)
-    if profile == "granted":
-        plant.grant()
-    send(children, profile, ["begun", "half"])
+    plant.grant()
+    need_tokens(children, "granted", ["begun", "half"])
     all_are_at("begun", children)
     go_on(children)
     all_are_at("half", children)
@@ -258,9 +313,9 @@ def test_whoever_refreshes_is_killed(plant: Plant, profile: str) -> None:
         plant.clock.forward(3600)
         generation = 2
     plant.server.hold.close()
-    send([victim], profile, [])
+    need_tokens([victim], profile, [])
     plant.server.hold.wait_held()
-    send(others, profile, ["begun"])
+    need_tokens(others, profile, ["begun"])
     all_are_at("begun", others)
     go_on(others)
     victim.kill()
@@ -323,7 +378,9 @@ class Hour:
         elif stage:
             (plant.folder / "die").write_text(stage)
         for child in plant.children:
-            child.tell(profile="granted", threads=1, count=1, stages=[])
+            child.tell(
+                what="credentials", profile="granted", threads=1, count=1, stages=[]
+            )
         if stage:
             self._bury(stage)
         told = [child.hear() for child in plant.children]

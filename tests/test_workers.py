@@ -271,7 +271,7 @@ class HandClock:
 
 def test_a_worker_that_was_held_up_has_lapsed(open_profiles: Open) -> None:
     """For longer than half its lease, also when it beat again since."""
-    database = open_profiles(deliver=False)._database
+    database = open_profiles(deliver=False).database
     clock = HandClock()
     worker = Worker(database, clock, SystemChance(), lease_s=10)
     first = worker.enlist()
@@ -289,7 +289,7 @@ def test_a_worker_that_others_took_for_dead_goes_on_as_another(
     open_profiles: Open,
 ) -> None:
     """Its old claims are fenced off by the new id."""
-    database = open_profiles(deliver=False)._database
+    database = open_profiles(deliver=False).database
     clock = HandClock()
     worker = Worker(database, clock, SystemChance(), lease_s=10)
     first = worker.enlist()
@@ -302,7 +302,7 @@ def test_a_worker_that_others_took_for_dead_goes_on_as_another(
 
 def test_death_is_seen_on_the_observers_own_clock(open_profiles: Open) -> None:
     """No beat for a whole lease while it was watched; not what the rows' times say."""
-    database = open_profiles(deliver=False)._database
+    database = open_profiles(deliver=False).database
     here, there = HandClock(), HandClock(moment=1e6)
     watcher = Worker(database, here, SystemChance(), lease_s=10)
     other = Worker(database, there, SystemChance(), lease_s=10)
@@ -327,7 +327,7 @@ def test_what_a_dead_worker_did_not_announce_is_announced(
     request = SendRequest(profile="plant", from_address="a@x.test", to=["b@x.test"])
     id = profiles.deliver(request, timeout=10).id
     owner = profiles.outbox.worker.id
-    database = profiles._database
+    database = profiles.database
     from sqlalchemy import update
 
     from email_profiles_plugin.store.tables import message

@@ -1,5 +1,5 @@
 """
-A process that needs tokens as a sender does; it can be killed at a given moment.
+A process that sends mail, or needs tokens as a sender does; it can be killed.
 
     python token_sender.py HOME FOLDER
 
@@ -19,14 +19,15 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
-from email_profiles_hookspecs import Profile
+from email_profiles_hookspecs import Profile, SendRequest
 from email_profiles_hookspecs.errors import EmailProfilesError, TokenTimeout
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.http import HttpClient
@@ -34,6 +35,9 @@ from email_profiles_plugin.store.database import Database
 
 LIFE_S = 600
 """Seconds after which a process that nobody ends ends by itself."""
+
+SEND_S = 120
+"""Seconds that a mail may take."""
 
 PAUSE_S = 0.01
 """What a pause takes, however long it counts."""
@@ -123,18 +127,20 @@ class Sender:
     """Does what it is told."""
 
     profiles: EmailProfiles
+    _numbers: Iterator[int] = field(factory=count)
 
-    def acquire(
-        self, profile: str, threads: int, count: int, stages: list[str]
+    def work(
+        self, what: str, profile: str, threads: int, count: int, stages: list[str]
     ) -> dict[str, Any]:
         """
-        *count* credentials in each of *threads*: their generations, and what failed.
+        *count* credentials, or whole mails, in each of *threads*.
 
-        Before each of as many parts as there are *stages*, all wait for a line of
-        input.
+        Answers by the tokens' generations (0 for mails), and what failed. Before each
+        of as many parts as there are *stages*, all wait for a line of input.
         """
         found = self.profiles.resolve(profile)
         assert found is not None
+        one = {"credentials": self._acquired, "mails": self._sent}[what]
         names = iter(stages)
         barrier = threading.Barrier(threads, action=lambda: say_and_wait(next(names)))
         got: list[tuple[int, str]] = []
@@ -144,7 +150,7 @@ class Sender:
                 if stage:
                     barrier.wait()
                 part = range(count // max(len(stages), 1))
-                got.extend(self._one(found) for _ in part)
+                got.extend(one(found) for _ in part)
 
         workers = [threading.Thread(target=run) for _ in range(threads)]
         for worker in workers:
@@ -155,7 +161,21 @@ class Sender:
         failures = sorted({failure for _, failure in got if failure})
         return {"count": len(got), "generations": generations, "failures": failures}
 
-    def _one(self, profile: Profile) -> tuple[int, str]:
+    def _sent(self, profile: Profile) -> tuple[int, str]:
+        number = next(self._numbers)
+        request = SendRequest(
+            profile=profile.name,
+            from_address="gateway@plant.example",
+            to=[f"operator-{os.getpid()}-{number}@plant.example"],
+            text=f"Level is {number} %.",
+        )
+        try:
+            outcome = self.profiles.deliver(request, SEND_S)
+        except EmailProfilesError as error:
+            return 0, f"{type(error).__name__}: {error}"
+        return 0, "" if outcome.state == "accepted" else outcome.error
+
+    def _acquired(self, profile: Profile) -> tuple[int, str]:
         authenticator = self.profiles.outbox.delivery.submitter.authenticator(profile)
         failure = ""
         for _ in range(20):
@@ -186,7 +206,7 @@ def main(home: str, folder: str) -> None:
         sender = Sender(profiles)
         say({"at": "open"})
         for line in sys.stdin:
-            say(sender.acquire(**json.loads(line)))
+            say(sender.work(**json.loads(line)))
 
 
 if __name__ == "__main__":

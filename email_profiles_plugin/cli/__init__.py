@@ -11,7 +11,18 @@ import sys
 
 import click
 
-from . import clients, demo, keys, outbox, plugins, profiles, sending, tokens
+from . import (
+    clients,
+    console,
+    consumers,
+    demo,
+    keys,
+    outbox,
+    plugins,
+    profiles,
+    sending,
+    tokens,
+)
 from .commands import Root
 
 __all__ = ["main"]
@@ -54,9 +65,12 @@ for _command in (
     demo.demo,
     profiles.profile,
     clients.client,
+    consumers.alarm,
+    consumers.report,
     tokens.token,
     sending.send,
     outbox.outbox,
+    console.console,
     plugins.plugins,
     plugins.schema,
     keys.key,

@@ -8,7 +8,7 @@ import click
 
 from . import documents, output
 from .client_trials import test
-from .commands import AS_JSON, Group
+from .commands import AS_JSON, DocumentGroup
 from .opening import actor, opens
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..store.documents import Stored
 
 
-@click.group(cls=Group)
+@click.group(cls=DocumentGroup, kind="oauth2_client", example="google")
 def client() -> None:
     """OAuth2 clients: registrations that profiles share."""
 

@@ -24,8 +24,8 @@ class Command(click.Command):
         """The examples, unwrapped."""
         if not self.examples:
             return
-        above = ctx.parent.command.name if ctx.parent is not None else None
-        name = "google" if above == "client" else "plant-alerts"
+        above = ctx.parent.command if ctx.parent is not None else None
+        name = getattr(above, "example", "plant-alerts")
         with formatter.section("Examples"):
             for example in self.examples:
                 line = example.replace("{}", ctx.command_path).replace("{name}", name)
@@ -40,6 +40,21 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of definition."""
         return list(self.commands)
+
+
+class DocumentGroup(Group):
+    """
+    Commands on documents of one *kind*, as the store calls it.
+
+    *example* is a name that one of them might have.
+    """
+
+    def __init__(
+        self, *args: Any, kind: str = "", example: str = "plant-alerts", **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind = kind
+        self.example = example
 
 
 class Root(Group):

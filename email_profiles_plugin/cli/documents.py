@@ -1,4 +1,4 @@
-"""What `profile` and `client` have in common: commands on documents with a name."""
+"""What groups of documents have in common: commands on those with a name."""
 
 from __future__ import annotations
 
@@ -135,6 +135,15 @@ def rename(documents: Documents, old: str, new: str) -> None:
     """Give OLD the name NEW; whatever refers to it goes on doing so."""
     stored = documents.rename(old, new, actor=actor())
     output.say(f"{old}: renamed to {new} (revision {stored.revision})")
+
+
+@click.command(cls=Command, examples=["{} {name}"])
+@NAME
+@opens_documents
+def delete(documents: Documents, name: str) -> None:
+    """Delete the document NAME; not while something uses it."""
+    documents.delete(name, actor=actor())
+    output.say(f"{name}: deleted")
 
 
 @click.command(cls=Command, examples=["{} {name} > {name}.json"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from .commands import DocumentGroup
 from .output import clean
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def opens_documents(command: Callable[Concatenate[Documents, P], R]) -> Callable
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         context = click.get_current_context()
-        above = context.parent.command.name if context.parent else None
+        group = context.parent.command if context.parent else None
+        assert isinstance(group, DocumentGroup)
         with opened(context) as profiles:
-            which = profiles.clients if above == "client" else profiles.profiles
-            return command(which, *args, **kwargs)
+            return command(profiles.documents[group.kind], *args, **kwargs)
 
     return run
 

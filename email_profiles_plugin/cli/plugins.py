@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,7 +70,7 @@ def schema(facade: EmailProfiles, mode: str | None, as_json: bool) -> None:
     Print the JSON Schema of a MODE, or list the modes.
 
     The schema is that of a whole email profile of this mode. MODE may also be
-    `oauth2_client` or `send_request`.
+    `oauth2_client`, `alarm_notification`, `report_schedule` or `send_request`.
     """
     providers = facade.plugins.providers
     if mode is not None:
@@ -85,15 +86,16 @@ def schema(facade: EmailProfiles, mode: str | None, as_json: bool) -> None:
 def _schema(facade: EmailProfiles, name: str) -> dict[str, Any]:
     import email_profiles_schemas
 
-    from ..documents import client_schema, compose_profile_schema, request_schema
+    from ..documents import compose_profile_schema
 
     provider = facade.plugins.providers.get(name)
     if provider is not None:
         return compose_profile_schema(name, provider.schema, provider.title)
-    if name == "oauth2_client":
-        secret = email_profiles_schemas.load("secret")
-        return {**client_schema(), "$defs": {"secret": secret}}
-    if name == "send_request":
-        return dict(request_schema())
-    known = [*sorted(facade.plugins.providers), "oauth2_client", "send_request"]
+    others = [*(set(facade.documents) - {"email_profile"}), "send_request"]
+    if name in others:
+        found = email_profiles_schemas.load(name)
+        if "urn:email-profiles:secret" in json.dumps(found):
+            found["$defs"] = {"secret": email_profiles_schemas.load("secret")}
+        return found
+    known = [*sorted(facade.plugins.providers), *sorted(others)]
     raise Failure(f"there is no mode {name!r}", f"choose one of {', '.join(known)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import documents, output, presets
-from .commands import AS_JSON, Group
+from .commands import AS_JSON, DocumentGroup
 from .failures import Failure
 from .opening import actor, opens
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..trial import TrialReport
 
 
-@click.group(cls=Group)
+@click.group(cls=DocumentGroup, kind="email_profile")
 def profile() -> None:
     """Email profiles: the named settings by which messages are sent."""
 

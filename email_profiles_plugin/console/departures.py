@@ -23,12 +23,11 @@ def leave(call: Call, url: str, back: str) -> Response:
     response = call.page("departure.html", url=url, host=parts.netloc, back=back)
     safe = quote(url, safe=":/%#?=@[]!$&'()*+,;")
     response.headers["Refresh"] = f"0; url={safe}"
-    return private(response)
+    return unnamed(response)
 
 
-def private(response: Response) -> Response:
-    """Nobody keeps the page, and nobody that it leads to learns its address."""
-    response.headers["Cache-Control"] = "no-store"
+def unnamed(response: Response) -> Response:
+    """Nobody that it leads to learns its address."""
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

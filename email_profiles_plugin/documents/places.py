@@ -175,3 +175,19 @@ def _place_of_profile(document: Mapping[str, Any]) -> dict[str, object]:
 
 def _is_stored_secret(value: object) -> bool:
     return isinstance(value, Mapping) and len(value) == 1 and value.keys() <= _KINDS
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The names of what differs, blocks one level deep (`smtp.port`); never a value."""
+    found = []
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += [
+                f"{name}.{key}"
+                for key in dict.fromkeys((*before, *after))
+                if before.get(key) != after.get(key)
+            ]
+        elif before != after:
+            found.append(name)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import email_profiles_schemas
@@ -57,6 +57,19 @@ def validate_client(document: object) -> list[Problem]:
     findings = list(_against(document, client_schema()))
     if isinstance(document, dict):
         findings.extend(rules.of_client(document))
+    return _problems(document, findings)
+
+
+def validate_document(
+    document: object,
+    schema: Schema,
+    more: Callable[[Mapping[str, Any]], Iterable[Finding]],
+) -> list[Problem]:
+    """Every mistake in *document*: by its *schema*, and by rules for *more*."""
+    findings = list(_against(document, schema))
+    if isinstance(document, dict):
+        findings.extend(rules.text(document))
+        findings.extend(more(document))
     return _problems(document, findings)
 
 

@@ -1,4 +1,4 @@
-"""Statements on documents: email profiles and OAuth2 clients, by kind and name."""
+"""Statements on documents, by kind and name."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ class Stored:
     body: Mapping[str, Any] = field(repr=False)
     created_at: float
     updated_at: float
+
+
+def first(
+    kind: str, id: str, name: str, listed: bool, body: Mapping[str, Any], now: float
+) -> Stored:
+    """The first revision of a document."""
+    return Stored(
+        id=id,
+        kind=kind,
+        name=name,
+        listed=listed,
+        revision=1,
+        body=body,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _stored(row: Row[Any]) -> Stored:

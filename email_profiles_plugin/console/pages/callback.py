@@ -40,7 +40,7 @@ def callback(call: Call) -> Response:
         response = _ended(call)
     except StateRefused as error:
         response = call.to("callback_refused", reason=error.reason)
-    return departures.private(response)
+    return departures.unnamed(response)
 
 
 def refused(call: Call) -> Response:

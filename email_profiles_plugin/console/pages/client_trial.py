@@ -190,7 +190,7 @@ def _page(
         result=result,
         mistakes=mistakes,
     )
-    return departures.private(response)
+    return response
 
 
 def _pairs(field: str, text: str) -> dict[str, str]:

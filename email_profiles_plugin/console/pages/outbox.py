@@ -56,7 +56,7 @@ def outbox(call: Call) -> Response:
         documents=call.profiles.profiles.list(),
         wanted={"state": state, "profile": profile, "text": text},
         paged="after" in asked,
-        now=call.profiles.now(),
+        now=call.profiles.clock.now(),
     )
 
 
@@ -139,7 +139,7 @@ def _page(call: Call, entry: MessageEntry, error: Conflict | None = None) -> Res
         may_act=call.may(Role.OPERATOR),
         may_read=call.may(Role.ADMIN),
         profile_known=known,
-        now=call.profiles.now(),
+        now=call.profiles.clock.now(),
     )
 
 

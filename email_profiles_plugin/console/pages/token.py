@@ -67,7 +67,7 @@ def shown(
     call: Call, stored: Stored, failed: EmailProfilesError | None = None
 ) -> Response:
     """The page, with what was tried and *failed*; live while something goes on."""
-    profiles, tokens, now = call.profiles, call.profiles.tokens, call.profiles.now()
+    tokens, now = call.profiles.tokens, call.profiles.clock.now()
     status = tokens.status(stored.name)
     fetching = tokens.is_fetching(stored.name)
     sight = tokens.grant_seen(stored.name, call.session)
@@ -85,7 +85,7 @@ def shown(
         error=outlook.told(status.error),
         failed=failed,
         next_step=outlook.next_step(status, fetching=fetching),
-        health=profiles.health(stored.name),
+        health=call.profiles.health(stored.name),
         sight=sight,
         granting=granting,
         fetching=fetching,
@@ -97,7 +97,7 @@ def shown(
     )
     if live:
         departures.again(response, LIVE_S, call.url("token", id=stored.id))
-    return departures.private(response)
+    return response
 
 
 PLACES = (

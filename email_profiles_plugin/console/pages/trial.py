@@ -20,7 +20,7 @@ from email_profiles_hookspecs.errors import (
 from ... import addresses
 from ...store.documents import Stored
 from ...trial import TrialReport
-from .. import departures, drafts
+from .. import drafts
 from ..access import Role
 from ..calls import Call
 from ..places import Place
@@ -233,7 +233,7 @@ def _page(
         mistakes=mistakes or {},
         first=next((name for name in FIELDS if name in (mistakes or {})), ""),
     )
-    return departures.private(response)
+    return response
 
 
 PLACES = (

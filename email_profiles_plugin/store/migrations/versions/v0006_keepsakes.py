@@ -1,7 +1,7 @@
 """
 What is kept for a browser for some minutes.
 
-Revision 0006, of 0002.
+Revision 0006, of 0005.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
