@@ -14,7 +14,8 @@ import pluggy
 import pytest
 import requests
 from attrs import define, field
-from console_pages import Browser, served
+from console_client import Browser, ConsoleServer
+from console_pages import acting_as, browser_of, served
 from test_granting import Plugin, Shifted
 
 from email_profiles_hookspecs import TokenStatus
@@ -40,18 +41,17 @@ class Bench:
     profiles: EmailProfiles
     clock: Shifted
     server: AuthorizationServer
-    base_url: str
+    console: ConsoleServer
     pages: list[str] = field(factory=list)
     """All that browsers have seen."""
 
     def browser(self, role: Role = Role.ADMIN, name: str = "anna") -> Browser:
-        browser = Browser(self.base_url, name, role)
+        browser = browser_of(self.console, role, name)
 
         def keep(response: requests.Response, *args: Any, **more: Any) -> None:
-            if response.url.startswith(self.base_url):
-                self.pages.append(response.text + str(response.headers))
+            self.pages.append(response.text + str(response.headers))
 
-        browser.session.hooks["response"].append(keep)
+        browser.hooks["response"].append(keep)
         return browser
 
     def path(self, name: str = "cloud") -> str:
@@ -66,8 +66,8 @@ class Bench:
             timeout=30,
         )
         location = answer.headers["Location"]
-        assert location.startswith(self.base_url)
-        return location.removeprefix(self.base_url)
+        assert location.startswith(self.console.url)
+        return location.removeprefix(self.console.url)
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def bench(
         profiles.profiles.apply(profile_document(server, name, auth=auth), actor="test")
     plain = profile_document(server, "plain", auth={"mode": "basic"})
     profiles.profiles.apply(plain, actor="test")
-    with served(profiles) as url:
-        bench = Bench(profiles, clock, authorization_server, url)
+    with served(profiles) as console:
+        bench = Bench(profiles, clock, authorization_server, console)
         yield bench
     seen = "".join(bench.pages)
     assert [] == [one for one in ("c4n4ry", "device_code") if one in seen]
@@ -267,9 +267,9 @@ def test_answers_that_are_not_taken(bench: Bench) -> None:
         assert (409, True) == (page.status_code, why in unescape(page.text)), why
         assert "" == urlsplit(page.url).query
         assert "What to do" in page.text
-    anna.role = Role.OPERATOR
+    acting_as(anna, Role.OPERATOR)
     assert "may not do this" in anna.get(back).text
-    anna.role = Role.ADMIN
+    acting_as(anna, Role.ADMIN)
     assert 0 == bench.server.token_requests
 
     anna.get(back)
