@@ -85,9 +85,9 @@ class Assembly:
     documents: Mapping[str, Documents] = field(init=False)
     """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
-    keepsakes: Keepsakes = field(init=False)
     access: Access = field(init=False)
     sign_ins: SignIns = field(init=False)
+    keepsakes: Keepsakes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")

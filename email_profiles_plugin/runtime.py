@@ -66,9 +66,9 @@ class EmailProfiles:
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
-    keepsakes: Keepsakes
     access: Access
     sign_ins: SignIns
+    keepsakes: Keepsakes
     keyring: Keyring = field(repr=False)
     database: Database = field(repr=False)
     clock: Clock = field(repr=False)
@@ -138,9 +138,9 @@ class EmailProfiles:
             tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
-            keepsakes=parts.keepsakes,
             access=parts.access,
             sign_ins=parts.sign_ins,
+            keepsakes=parts.keepsakes,
             keyring=parts.keyring,
             database=parts.database,
             clock=parts.clock,

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from . import moments, origins
+from .api import PLACES as API_PLACES
 from .calls import Console
 from .frame import Frame
 from .gate import Gate
@@ -47,6 +48,7 @@ PLACES: tuple[Place, ...] = (
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
+    *API_PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""
 

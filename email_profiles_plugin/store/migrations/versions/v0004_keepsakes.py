@@ -1,7 +1,7 @@
 """
 What is kept for a browser for some minutes.
 
-Revision 0006, of 0005.
+Revision 0004, of 0003.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
