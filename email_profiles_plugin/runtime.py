@@ -262,6 +262,10 @@ class EmailProfiles:
                 connection, subject_id=subject_id, text=text, after=after, limit=limit
             )
 
+    def now(self) -> datetime:
+        """The time by which all of this goes, UTC."""
+        return self.clock.now()
+
     def rotate_key(self, *, actor: str = "") -> int:
         """Seal every secret with a new key; how many documents hold any."""
         return self.keyring.rotate(lambda: self._reseal("rotate the key", actor))

@@ -32,7 +32,7 @@ def audit(call: Call) -> Response:
         subject_id=subject_id,
         text=text,
         paged="after" in asked,
-        now=call.profiles.clock.now(),
+        now=call.profiles.now(),
     )
 
 

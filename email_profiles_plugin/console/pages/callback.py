@@ -74,7 +74,7 @@ def _ended(call: Call) -> Response:
         if subject is None:
             raise
         # The page tells this session why: it was kept, so that a repeat is told too.
-        return call.to("token", id=subject, said="Access was not granted.")
+        return call.to("token", id=subject)
     return call.to("token", id=done.profile_id, said="Access was granted.")
 
 

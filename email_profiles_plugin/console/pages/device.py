@@ -33,7 +33,7 @@ def begin(call: Call) -> Response:
         device = call.profiles.tokens.device_begin(stored.name)
     except EmailProfilesError as error:
         return token.shown(call, stored, error)
-    now = call.profiles.clock.now().timestamp()
+    now = call.profiles.now().timestamp()
     interval = max(device.interval, 1)
     kept = {
         "device": asdict(device),
@@ -55,7 +55,7 @@ def device(call: Call) -> Response:
     however often the page is loaded, it is not asked sooner.
     """
     id, key = call.params["id"], call.params["key"]
-    keepsakes, now = call.profiles.keepsakes, call.profiles.clock.now().timestamp()
+    keepsakes, now = call.profiles.keepsakes, call.profiles.now().timestamp()
 
     def claim(value: Value) -> Value:
         if not value["next"] <= now < value["until"]:
@@ -92,7 +92,7 @@ def _slower(
     call: Call, id: str, key: str, kept: Value, error: EmailProfilesError
 ) -> Value:
     """Ask less often from now on, as the server says, or as it is out of reach."""
-    now = call.profiles.clock.now().timestamp()
+    now = call.profiles.now().timestamp()
 
     def change(value: Value) -> Value:
         interval = value["interval"] * 2
@@ -107,7 +107,7 @@ def _slower(
 def _page(
     call: Call, id: str, kept: Value, failed: EmailProfilesError | None
 ) -> Response:
-    now = call.profiles.clock.now().timestamp()
+    now = call.profiles.now().timestamp()
     over = now >= kept["until"]
     response = call.page(
         "token_device.html",
@@ -118,7 +118,7 @@ def _page(
         interval=kept["interval"],
         failed=failed,
         over=over,
-        now=call.profiles.clock.now(),
+        now=call.profiles.now(),
     )
     if failed is None and not over:
         here = call.url("token_device", id=id, key=call.params["key"])

@@ -23,7 +23,7 @@ PAGE = 50
 """Messages on a page."""
 
 DECISIONS: tuple[tuple[Decision, str, str], ...] = (
-    ("accepted", "The server has it", "Its recipients count as served."),
+    ("accepted", "The server has it", "Those recipients count as served."),
     ("not sent", "It was not sent", "They count as cancelled; it is left at that."),
     ("retry", "Send it again", "Whoever has it already gets it a second time."),
 )
@@ -56,7 +56,7 @@ def outbox(call: Call) -> Response:
         documents=call.profiles.profiles.list(),
         wanted={"state": state, "profile": profile, "text": text},
         paged="after" in asked,
-        now=call.profiles.clock.now(),
+        now=call.profiles.now(),
     )
 
 
@@ -139,7 +139,7 @@ def _page(call: Call, entry: MessageEntry, error: Conflict | None = None) -> Res
         may_act=call.may(Role.OPERATOR),
         may_read=call.may(Role.ADMIN),
         profile_known=known,
-        now=call.profiles.clock.now(),
+        now=call.profiles.now(),
     )
 
 

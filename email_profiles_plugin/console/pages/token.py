@@ -67,7 +67,7 @@ def shown(
     call: Call, stored: Stored, failed: EmailProfilesError | None = None
 ) -> Response:
     """The page, with what was tried and *failed*; live while something goes on."""
-    tokens, now = call.profiles.tokens, call.profiles.clock.now()
+    tokens, now = call.profiles.tokens, call.profiles.now()
     status = tokens.status(stored.name)
     fetching = tokens.is_fetching(stored.name)
     sight = tokens.grant_seen(stored.name, call.session)
