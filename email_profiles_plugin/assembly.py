@@ -16,6 +16,7 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .announcement import Announcer
 from .builtin import BuiltIn, Guard
 from .client_trial import ClientDocuments
@@ -23,7 +24,7 @@ from .clock import SystemChance
 from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
-from .kinds import client_kind, profile_kind
+from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -33,12 +34,13 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Documents, Kind
+from .profiles import Documents
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver
 from .sealing import Sealer
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store.database import Database
 from .submission import Submitter
@@ -82,6 +84,8 @@ class Assembly:
     documents: Mapping[str, Documents] = field(init=False)
     """All that are stored under a name, by their kind."""
     tokens: TokenManagement = field(init=False)
+    access: Access = field(init=False)
+    sign_ins: SignIns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -112,6 +116,8 @@ class Assembly:
         self.outbox = self._outbox()
         self._documents(provision)
         self.tokens = self._tokens(provision)
+        self.access = Access(self.database, self.clock, self.chance)
+        self.sign_ins = SignIns(self.database, self.clock, self.chance)
         self.builtin = BuiltIn(self.resolver.stored, self._queue)
         plugin_loader.load(
             self.plugins,

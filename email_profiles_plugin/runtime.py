@@ -20,6 +20,7 @@ from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
+from .access import Access
 from .assembly import Assembly, Settings
 from .builtin import BuiltIn
 from .client_trial import ClientDocuments
@@ -33,6 +34,7 @@ from .outbox.intake import is_text
 from .plugins import Plugins
 from .profiles import Documents
 from .secrets import Keyring
+from .sign_ins import SignIns
 from .smtp.pool import Pool
 from .store import audit, documents, health
 from .store.audit import Entry
@@ -63,6 +65,8 @@ class EmailProfiles:
     tokens: TokenManagement
     outbox: Outbox
     plugins: Plugins
+    access: Access
+    sign_ins: SignIns
     keyring: Keyring = field(repr=False)
     database: Database = field(repr=False)
     clock: Clock = field(repr=False)
@@ -119,7 +123,12 @@ class EmailProfiles:
             chance=chance or SystemChance(),
             manager=manager,
         )
-        opened = cls(
+        opened = cls._joined(place, parts)
+        return opened._started() if deliver else opened
+
+    @classmethod
+    def _joined(cls, place: Path, parts: Assembly) -> Self:
+        return cls(
             home=place,
             profiles=parts.profiles,
             clients=parts.clients,
@@ -127,6 +136,8 @@ class EmailProfiles:
             tokens=parts.tokens,
             outbox=parts.outbox,
             plugins=parts.plugins,
+            access=parts.access,
+            sign_ins=parts.sign_ins,
             keyring=parts.keyring,
             database=parts.database,
             clock=parts.clock,
@@ -136,7 +147,6 @@ class EmailProfiles:
             keeper=parts.keeper,
             granting=parts.granting,
         )
-        return opened._started() if deliver else opened
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -222,6 +232,11 @@ class EmailProfiles:
             raise NotFound("email profile", name)
         with self.database.read() as connection:
             return health.read(connection, found.id)
+
+    def healths(self, ids: Collection[str]) -> dict[str, Health]:
+        """How stored profiles fare, by their ids; a few hundred at most."""
+        with self.database.read() as connection:
+            return health.of_all(connection, ids)
 
     def trail(
         self,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from attrs import define, field
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from email_profiles_hookspecs import SecretRef
 from email_profiles_hookspecs.errors import SecretError
@@ -62,6 +64,20 @@ class Keyring:
             )
         text: str = opened["text"]
         return text
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """
+        A key of 256 bits for *purpose*, of each key there is, the newest first.
+
+        By HKDF (RFC 5869): whoever learns one learns neither the key nor another.
+        """
+        self._usable()
+
+        def derive(key: str) -> bytes:
+            kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode())
+            return kdf.derive(key.encode())
+
+        return tuple(map(derive, self._keys))
 
     def rotate(self, reseal: Callable[[], int] = lambda: 0) -> int:
         """

@@ -11,11 +11,12 @@ from typing import Any
 import requests
 import uvicorn
 from attrs import define, field
+from console_client import form_token
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.console import Role, User, application, create_app
+from email_profiles_plugin.console import Role, User, create_app
 
 
 @define
@@ -30,11 +31,15 @@ class Browser:
     def get(self, path: str, **options: Any) -> requests.Response:
         return self._ask("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> requests.Response:
-        return self._ask("POST", path, **options)
+    def post(
+        self, path: str, data: dict[str, Any] | None = None, **options: Any
+    ) -> requests.Response:
+        self.get("/plugins")
+        given = {"csrf": form_token(self.session), **(data or {})}
+        return self._ask("POST", path, data=given, **options)
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        who = {"X-Name": self.name, "X-Role": str(self.role)}
+        who = {"X-Name": self.name, "X-Role": str(self.role), "Origin": self.base_url}
         return self.session.request(
             method,
             path if path.startswith("http") else self.base_url + path,
@@ -66,13 +71,3 @@ def served(profiles: EmailProfiles) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
-
-
-def with_sessions(patch: Any) -> None:
-    """Let the name of who asks be the session, till the console has sessions."""
-    make = application.Call
-
-    def called(**given: Any) -> Any:
-        return make(session=f"s3ssion-of-{given['user']}", **given)
-
-    patch.setattr(application, "Call", called)

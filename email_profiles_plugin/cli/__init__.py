@@ -11,7 +11,18 @@ import sys
 
 import click
 
-from . import clients, consumers, demo, keys, outbox, plugins, profiles, sending, tokens
+from . import (
+    clients,
+    console,
+    consumers,
+    demo,
+    keys,
+    outbox,
+    plugins,
+    profiles,
+    sending,
+    tokens,
+)
 from .commands import Root
 
 __all__ = ["main"]
@@ -59,6 +70,7 @@ for _command in (
     tokens.token,
     sending.send,
     outbox.outbox,
+    console.console,
     plugins.plugins,
     plugins.schema,
     keys.key,

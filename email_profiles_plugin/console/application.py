@@ -2,90 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Iterable
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import jinja2
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from email_profiles_hookspecs.errors import EmailProfilesError
-
-from . import moments, refusals
-from .access import User, may
+from . import moments, origins
 from .api import PLACES as API_PLACES
-from .calls import Call, Console, Form
-from .pages import audit, outbox, plugins
+from .calls import Console
+from .frame import Frame
+from .gate import Gate
+from .identity import Authenticate, Identity
+from .limits import Attempts
+from .pages import audit, home, outbox, plugins, sign_in
 from .places import Place
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
 
 PLACES: tuple[Place, ...] = (
+    *home.PLACES,
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
     *API_PLACES,
 )
-"""Every route that there is, but static files."""
+"""Every route that there is, but static files and what `ALONE` has."""
+
+ALONE: tuple[Place, ...] = (*sign_in.PLACES,)
+"""Routes of a console that has its own sign-in."""
 
 PACKAGE = "email_profiles_plugin.console"
-
-Authenticate = Callable[[Request], User | None]
+DISTRIBUTION = "email-profiles-plugin"
 
 
 def create_app(
-    profiles: EmailProfiles, *, base_url: str, authenticate: Authenticate
+    profiles: EmailProfiles,
+    *,
+    base_url: str,
+    authenticate: Authenticate | None = None,
+    sign_in_url: str = "",
+    allowed_hosts: Collection[str] = (),
 ) -> Starlette:
     """
     The console on *profiles*, to be run alone or mounted under any path.
 
     *base_url* is where browsers reach it, with the path that it is mounted under.
-    *authenticate* says who asks; None: nobody that may come in.
+    *authenticate* says who asks, sync or async; None: nobody that may come in, whose
+    browser is sent to *sign_in_url* (`{next}` in it: the page that was wanted), or
+    told so. Without *authenticate* the console has its own sign-in, by link. It
+    answers to the name in *base_url*, to this machine's own and to *allowed_hosts*.
+    ValueError for a *base_url* that is no web address.
     """
-    console = Console(
-        profiles=profiles, base_url=base_url.rstrip("/"), templates=_templates()
+    return assembled(
+        profiles,
+        PLACES if authenticate else (*PLACES, *ALONE),
+        base_url=base_url,
+        authenticate=authenticate,
+        sign_in_url=sign_in_url,
+        allowed_hosts=allowed_hosts,
     )
+
+
+def assembled(
+    profiles: EmailProfiles,
+    places: Iterable[Place],
+    *,
+    base_url: str,
+    authenticate: Authenticate | None = None,
+    sign_in_url: str = "",
+    allowed_hosts: Collection[str] = (),
+) -> Starlette:
+    """As `create_app`, of these *places*."""
+    base_url = base_url.rstrip("/")
+    if not origins.origin(base_url) or urlsplit(base_url).query:
+        raise ValueError(f"{base_url!r} is no base URL: say https://host/path")
+    console = Console(
+        profiles=profiles,
+        base_url=base_url,
+        templates=_templates(),
+        sessions=Sessions.of(profiles, base_url),
+        attempts=Attempts(profiles.sign_ins.clock),
+        alone=authenticate is None,
+        sign_in_url=sign_in_url,
+        version=_version(),
+    )
+    identity = Identity(profiles=profiles, authenticate=authenticate)
+    gate = Gate(console=console, identity=identity)
+    frame = Middleware(
+        Frame,
+        path=console.path,
+        hosts=origins.allowed_hosts(base_url, allowed_hosts),
+    )
+    app = Starlette(
+        routes=_routes(places, gate),
+        middleware=[frame],
+        exception_handlers={404: gate.strange, 405: gate.strange},
+    )
+    app.router.redirect_slashes = False  # it would believe Host, and the scheme
+    return app
+
+
+def _routes(places: Iterable[Place], gate: Gate) -> list[BaseRoute]:
+    """One for each path; its places by method."""
+    paths: dict[str, dict[str, Place]] = {}
+    for place in places:
+        paths.setdefault(place.path, {})[place.method] = place
+    routes: list[BaseRoute] = [
+        Route(
+            path,
+            gate.endpoint(methods),
+            methods=list(methods),
+            name=next(iter(methods.values())).name,
+        )
+        for path, methods in paths.items()
+    ]
     files = StaticFiles(packages=[(PACKAGE, "static")])
-    routes = [_route(place, console, authenticate) for place in PLACES]
-    return Starlette(routes=[*routes, Mount("/static", files, name="static")])
-
-
-def _route(place: Place, console: Console, authenticate: Authenticate) -> Route:
-    async def answer(request: Request) -> Response:
-        user = await run_in_threadpool(authenticate, request)
-        form = Form()
-        if request.method == "POST" and not place.api:
-            async with request.form() as found:
-                pairs = found.multi_items()
-                form = Form([(k, v) for k, v in pairs if isinstance(v, str)])
-        call = Call(request=request, console=console, user=user, form=form)
-        if not may(user, place.rule):
-            return PlainTextResponse("not allowed", 403)
-        return await run_in_threadpool(_answer, place, call)
-
-    endpoint: Callable[[Request], Awaitable[Response]] = answer
-    return Route(place.path, endpoint, methods=[place.method], name=place.name)
-
-
-def _answer(place: Place, call: Call) -> Response:
-    try:
-        return place.endpoint(call)
-    except EmailProfilesError as error:
-        return refusals.page(call, error)
+    return [*routes, Mount("/static", files, name="static")]
 
 
 def _templates() -> jinja2.Environment:
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader(PACKAGE, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(moments.FILTERS)
-    return made
+    environment.filters.update(moments.FILTERS)
+    return environment
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # it runs from a checkout
+        return ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import jinja2
 from attrs import define, field, frozen
@@ -11,7 +12,10 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from . import headers
 from .access import Role, User, may
+from .limits import Attempts
+from .sessions import Sessions, Visit
 
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
@@ -25,12 +29,33 @@ class Console:
     What all calls share.
 
     *base_url*: where browsers reach the console, by configuration and never from a
-    request; redirect URIs and sign-in links are made of it.
+    request; redirect URIs and sign-in links are made of it. *alone*: the console has
+    its own sign-in; else the host has.
     """
 
     profiles: EmailProfiles
     base_url: str
     templates: jinja2.Environment = field(repr=False)
+    sessions: Sessions
+    attempts: Attempts
+    alone: bool = True
+    sign_in_url: str = ""
+    version: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path that browsers reach it under; "" where that is the root."""
+        return urlsplit(self.base_url).path
+
+
+@frozen(kw_only=True)
+class Upload:
+    """A file that a form brought by the input of that *name*."""
+
+    name: str
+    filename: str
+    content_type: str
+    data: bytes = field(repr=False)
 
 
 @define(kw_only=True, eq=False)
@@ -39,8 +64,8 @@ class Call:
     One request, after access, origin and size were looked at.
 
     *session*: of this browser, and nobody else can guess it. *form*: what a page's
-    form holds, files left out; *body*: the octets that came. *csrf*: what a form has to
-    bring back.
+    form holds, files left out; *files*: those; *body*: the octets that came. *csrf*:
+    what a form has to bring back. *visit*: what the browser's cookie will hold.
     """
 
     request: Request
@@ -49,7 +74,9 @@ class Call:
     session: str = field(default="", repr=False)
     csrf: str = field(default="", repr=False)
     form: Form = field(factory=Form, repr=False)
+    files: tuple[Upload, ...] = ()
     body: bytes = field(default=b"", repr=False)
+    visit: Visit = field(factory=Visit, repr=False)
 
     @property
     def profiles(self) -> EmailProfiles:
@@ -66,23 +93,35 @@ class Call:
         """What stands in the path."""
         return {name: str(one) for name, one in self.request.path_params.items()}
 
-    def may(self, role: Role) -> bool:
-        """Whether this user is allowed what has the rule *role*."""
-        return may(self.user, role)
+    def may(self, role: Role | str) -> bool:
+        """Whether this user is allowed what has the rule *role* (or is named so)."""
+        return may(self.user, Role.named(role) if isinstance(role, str) else role)
 
     def url(self, name: str, /, **params: str) -> str:
         """The path of the place *name*, wherever the console is mounted."""
         path = self.request.scope["app"].url_path_for(name, **params)
-        return f"{self.request.scope.get('root_path', '')}{path}"
+        return f"{self.console.path}{path}"
 
     def page(
-        self, template: str, /, *, status: int = 200, **context: Any
+        self,
+        template: str,
+        /,
+        *,
+        status: int = 200,
+        submits_to: Collection[str] = (),
+        **context: Any,
     ) -> HTMLResponse:
-        """The page that *template* makes; `call` is this."""
+        """
+        The page that *template* makes; `call` is this.
+
+        *submits_to*: addresses elsewhere that a form on it ends at, by a redirect.
+        """
         found = self.console.templates.get_template(template)
-        return HTMLResponse(found.render(call=self, **context), status)
+        response = HTMLResponse(found.render(call=self, **context), status)
+        response.headers[headers.POLICY] = headers.policy(submits_to)
+        return response
 
     def to(self, name: str, /, *, said: str = "", **params: str) -> Response:
         """Send the browser to another place (303), which tells what was *said*."""
-        self.request.state.said = said
+        self.visit.said = said
         return RedirectResponse(self.url(name, **params), 303)

@@ -20,7 +20,8 @@ class Place:
 
     *endpoint* runs in a thread, so that it may wait for the store or for a server.
     *name* is what `Call.url` takes; one name for all methods of a path. *api*: of the
-    JSON API, where a mistake is answered by problem details instead of a page.
+    JSON API, where a mistake is answered by problem details instead of a page. *most*
+    octets may be sent, and of a page's form *files* files.
     """
 
     method: str
@@ -29,3 +30,5 @@ class Place:
     rule: Rule
     endpoint: Endpoint
     api: bool = False
+    most: int = 1_048_576
+    files: int = 0

@@ -1,10 +1,12 @@
-"""Refusals: errors of the contract, as HTTP states and as pages."""
+"""Refusals: what can't be done, as HTTP states, as pages and as problem details."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from email_profiles_hookspecs import errors
 from email_profiles_hookspecs.errors import EmailProfilesError
@@ -15,10 +17,47 @@ STATUS: tuple[tuple[type[EmailProfilesError], HTTPStatus], ...] = (
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.StaleRevision, HTTPStatus.PRECONDITION_FAILED),
     (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.Disabled, HTTPStatus.CONFLICT),
+    (errors.NeedsGrant, HTTPStatus.CONFLICT),
+    (errors.Vetoed, HTTPStatus.FORBIDDEN),
     (errors.Invalid, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.FromNotAllowed, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.SecretError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.Closed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.TokenTimeout, HTTPStatus.GATEWAY_TIMEOUT),
+    (errors.TimedOut, HTTPStatus.GATEWAY_TIMEOUT),
 )
 """The first that fits; anything else failed at another server (502)."""
+
+TITLES = {
+    HTTPStatus.UNAUTHORIZED: "Sign in first",
+    HTTPStatus.FORBIDDEN: "Not allowed",
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.METHOD_NOT_ALLOWED: "That can't be done here",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here",
+}
+
+PROBLEM = "application/problem+json"
+
+
+class Refusal(Exception):
+    """A call goes no further: the state, why, what to do; headers of the answer."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        message: str,
+        remedy: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, remedy, headers)
+        self.status = status
+        self.message = message
+        self.remedy = remedy
+        self.headers = dict(headers or {})
 
 
 def status_of(error: EmailProfilesError) -> HTTPStatus:
@@ -31,4 +70,58 @@ def status_of(error: EmailProfilesError) -> HTTPStatus:
 
 def page(call: Call, error: EmailProfilesError) -> Response:
     """What failed and what to do, where no page says it in its own place."""
-    return call.page("refused.html", status=status_of(error), error=error)
+    return call.page(
+        "refused.html",
+        status=status_of(error),
+        title="That can't be done",
+        message=getattr(error, "message", "") or str(error),
+        remedy=error.remedy,
+    )
+
+
+def problem(
+    status: HTTPStatus, detail: str, *, title: str = "", remedy: str = "", **more: Any
+) -> JSONResponse:
+    """Problem details (RFC 9457); *more* are members of our own."""
+    members = {
+        "type": "about:blank",
+        "title": title or TITLES.get(status, status.phrase),
+        "status": int(status),
+        "detail": detail,
+        "remedy": remedy,
+        **more,
+    }
+    shown = {name: value for name, value in members.items() if value != ""}
+    return JSONResponse(shown, int(status), media_type=PROBLEM)
+
+
+def answer(call: Call, error: EmailProfilesError, *, api: bool) -> Response:
+    """What an endpoint did not catch."""
+    if not api:
+        return page(call, error)
+    said = getattr(error, "message", "") or str(error)
+    more: dict[str, Any] = {"stage": error.stage}
+    if isinstance(error, errors.Invalid):
+        more["errors"] = [
+            {"path": one.path, "message": one.message, "remedy": one.remedy}
+            for one in error.problems
+        ]
+    return problem(status_of(error), said, remedy=error.remedy, **more)
+
+
+def refused(call: Call, refusal: Refusal, *, api: bool) -> Response:
+    """What the console itself refuses."""
+    if api:
+        response: Response = problem(
+            refusal.status, refusal.message, remedy=refusal.remedy
+        )
+    else:
+        response = call.page(
+            "refused.html",
+            status=refusal.status,
+            title=TITLES.get(refusal.status, "That can't be done"),
+            message=refusal.message,
+            remedy=refusal.remedy,
+        )
+    response.headers.update(refusal.headers)
+    return response

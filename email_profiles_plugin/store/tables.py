@@ -240,3 +240,33 @@ audit = Table(
     Column("detail", Text, nullable=False),
 )
 """Who changed what; *detail* never holds a value of a secret."""
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("token_hash", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("used_at", Float),
+    Column("revoked_at", Float),
+    UniqueConstraint("token_hash"),
+)
+"""Tokens for the console's API: who has one is let in. *used_at* is of that minute."""
+
+sign_in = Table(
+    "sign_in",
+    metadata,
+    Column("link_hash", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("spent_at", Float),
+    Column("session_hash", String(64)),
+    Column("ended_at", Float),
+    UniqueConstraint("session_hash"),
+)
+"""Sign-in links of the console, and the session that each was spent for."""
