@@ -11,22 +11,20 @@ from attrs import define, evolve, frozen
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Problem
-from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevision
+from email_profiles_hookspecs.errors import InUse, Invalid, NotFound
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import differing, json_path, references, rename_reference
+from .documents import differing, json_path, rename_reference
 from .documents.shapes import Schema
-from .kinds import Kind
 from .sealing import Body, Sealer, with_value
+from .shelf import Based, Shelf
 from .store import audit, documents
-from .store.database import Database
 from .store.documents import Stored
 
 EMBEDDED = "embedded/"
 """Starts the names of documents that belong to a consumer; no user's name can."""
 
-Based = int | None
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}")
 
 
@@ -40,44 +38,20 @@ class Applied:
 
 
 @define(kw_only=True)
-class Documents:
+class Documents(Shelf):
     """
-    The documents of one kind.
+    The documents of one kind, and their lives.
 
     Every change names its *actor* and goes into the audit trail. A change that fails
     leaves everything as it was; where the document is at another revision than the
     change is *based_on* (None: any), that is StaleRevision.
     """
 
-    kind: Kind
-    database: Database
     sealer: Sealer
     clock: Clock
     chance: SystemChance
     changed: Callable[[], None]
     schema_of: Callable[[Stored], Schema]
-
-    def list(self) -> builtins.list[Stored]:
-        """All that are listed, by name."""
-        with self.database.read() as connection:
-            return documents.listed(connection, self.kind.name)
-
-    def get(self, name: str) -> Stored:
-        """The one called *name*; NotFound."""
-        with self.database.read() as connection:
-            return self._found(connection, name)
-
-    def by_id(self, id: str) -> Stored:
-        """The one with this lasting id, listed or not; NotFound."""
-        with self.database.read() as connection:
-            stored = documents.by_id(connection, id)
-        if stored is None or stored.kind != self.kind.name:
-            raise NotFound(self.kind.title, id)
-        return stored
-
-    def export(self, name: str) -> dict[str, Any]:
-        """The document as `apply` takes it here; secrets sealed or referred to."""
-        return dict(self.get(name).body)
 
     def apply(self, document: Body, *, actor: str, based_on: Based = None) -> Applied:
         """
@@ -108,11 +82,6 @@ class Documents:
         if not old.listed:
             raise NotFound(self.kind.title, id)
         return self._apply(document, name, actor, based_on, old, without)
-
-    def users(self, id: str) -> builtins.list[Stored]:
-        """The documents that refer to the one with this id, by name."""
-        with self.database.read() as connection:
-            return documents.referrers(connection, id)
 
     def embed(self, document: Body, *, owner: str, actor: str) -> str:
         """
@@ -292,38 +261,6 @@ class Documents:
         """Put off its collection; whether it was still there."""
         now = self.clock.now().timestamp()
         return self.database.write(lambda c: documents.touch(c, stored.id, now))
-
-    def _targets(
-        self, connection: Connection, body: Body
-    ) -> tuple[dict[str, str], builtins.list[Problem]]:
-        """The ids of what *body* names, by place; a problem where there is none."""
-        targets, problems = {}, []
-        for one in references(body, self.kind.schema(body)):
-            target = documents.by_name(connection, one.kind, one.name)
-            if target is not None:
-                targets[one.pointer] = target.id
-                continue
-            path = "$" + one.pointer.replace("/", ".")
-            message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
-            remedy = "apply that one first"
-            problems.append(Problem(path=path, message=message, remedy=remedy))
-        return targets, problems
-
-    def _found(
-        self, connection: Connection, name: str, based_on: Based = None
-    ) -> Stored:
-        found = documents.by_name(connection, self.kind.name, name)
-        if found is None:
-            raise NotFound(self.kind.title, name)
-        self._fresh(name, found.revision, based_on)
-        return found
-
-    def _fresh(self, name: str, revision: int, based_on: Based) -> None:
-        if based_on is not None and based_on != revision:
-            raise StaleRevision(
-                f"{self.kind.title} {name!r} was changed since revision {based_on}",
-                "read it again, then change it",
-            )
 
     def _next(self, old: Stored, body: Body, name: str | None = None) -> Stored:
         return evolve(
