@@ -535,26 +535,6 @@ def test_test_messages(
     assert (0, None) == (fares["failures"], fares["paused_until"])
 
 
-def oauth2(server: Any, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Documents of a client at *server*, and of a profile that uses it."""
-    client = {
-        "name": "login",
-        "client_id": server.client.client_id,
-        "client_secret": server.client.client_secret,
-        "issuer": server.issuer,
-        "ca_file": str(server.certificate_authority.ca_file),
-    }
-    auth = {
-        "mode": "oauth2",
-        "username": "gateway@plant.example",
-        "client": "login",
-        "scope": "mail.send offline_access",
-        **changes,
-    }
-    smtp = {"hostname": "smtp.plant.example", "use_starttls": True}
-    return client, {"name": "cloud", "smtp": smtp, "auth": auth}
-
-
 def test_catalogue(admin: Browser) -> None:
     """Plugins, schemas, presets; and what a preset makes."""
     plugins = good(admin.get(f"{API}/plugins"))
