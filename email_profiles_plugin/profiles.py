@@ -238,13 +238,12 @@ class Documents(Shelf):
             self.kind.touched(connection, stored, moved)
             if old is not None and old.name != name:
                 self._follow(connection, actor, stored, old.name)
-            action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
 
+        action = "create" if old is None else "change"
         self.database.write(work)
         self.changed()
-        change = "created" if old is None else "changed"
-        return Applied(stored=stored, change=change, warnings=tuple(warnings))
+        return Applied(stored=stored, change=f"{action}d", warnings=tuple(warnings))
 
     def _follow(
         self, connection: Connection, actor: str, renamed: Stored, old: str

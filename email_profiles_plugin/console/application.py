@@ -20,7 +20,8 @@ from .frame import Frame
 from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
-from .pages import audit, home, outbox, plugins, sign_in
+from .pages import audit, clients, home, outbox, plugins, sign_in
+from .pages import profiles as profile_pages
 from .places import Place
 from .sessions import Sessions
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PLACES: tuple[Place, ...] = (
     *home.PLACES,
+    *profile_pages.PLACES,
+    *clients.PLACES,
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
