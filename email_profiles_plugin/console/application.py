@@ -19,7 +19,7 @@ from .frame import Frame
 from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
-from .pages import audit, home, outbox, plugins, sign_in
+from .pages import access, audit, home, outbox, plugins, sign_in
 from .places import Place
 from .sessions import Sessions
 
@@ -31,6 +31,7 @@ PLACES: tuple[Place, ...] = (
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
+    *access.PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""
 
