@@ -24,7 +24,8 @@ from .clock import SystemChance
 from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
-from .kinds import client_kind, profile_kind
+from .keepsakes import Keepsakes
+from .kinds import Kind, client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -34,7 +35,7 @@ from .outbox.record import Record
 from .outbox.recovery import Recovery
 from .outbox.worker import Worker
 from .plugins import Plugins
-from .profiles import Documents, Kind
+from .profiles import Documents
 from .provision import Provision
 from .renewal import Renewal
 from .resolution import Resolver
@@ -86,6 +87,7 @@ class Assembly:
     tokens: TokenManagement = field(init=False)
     access: Access = field(init=False)
     sign_ins: SignIns = field(init=False)
+    keepsakes: Keepsakes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.keyring = Keyring(self.settings.home / "key")
@@ -204,12 +206,13 @@ class Assembly:
         )
 
     def _tokens(self, provision: Provision) -> TokenManagement:
-        self.granting = Granting(
-            database=self.database,
-            keyring=self.keyring,
-            clock=self.clock,
-            chance=self.chance,
-        )
+        kept: dict[str, Any] = {
+            "database": self.database,
+            "keyring": self.keyring,
+            "clock": self.clock,
+            "chance": self.chance,
+        }
+        self.granting, self.keepsakes = Granting(**kept), Keepsakes(**kept)
         return TokenManagement(
             database=self.database,
             clock=self.clock,

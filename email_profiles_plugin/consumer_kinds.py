@@ -18,7 +18,7 @@ from email_profiles_hookspecs import Problem
 
 from .documents import validate_document
 from .documents.sentences import Finding
-from .profiles import Kind
+from .kinds import Kind
 from .sealing import Body
 from .store.documents import Stored
 

@@ -40,6 +40,32 @@ Next = Literal["redeem", "wait", "lost", "tell"]
 
 ANEW = "begin to grant access anew"
 
+REFUSALS: Mapping[str, tuple[str, str]] = {
+    "malformed": ("this is no answer of an authorization server", ANEW),
+    "unknown": ("this answer belongs to no grant that was begun here", ANEW),
+    "session": (
+        "this grant was begun in another session",
+        "begin, and end, in the same browser",
+    ),
+    "used": ("this grant has had its answer already", ANEW),
+    "expired": (
+        f"the answer came later than {int(LIFETIME_S / 60)} minutes after the grant "
+        "was begun",
+        ANEW,
+    ),
+    "redirect_uri": (
+        "the answer came in at another redirect URI than the grant was begun with",
+        ANEW,
+    ),
+}
+"""What is said of an answer that is refused, and what to do, by reason."""
+
+
+def refused(reason: str) -> StateRefused:
+    """The error that says so."""
+    message, remedy = REFUSALS[reason]
+    return StateRefused(message, reason, remedy)
+
 
 @frozen(kw_only=True)
 class InProgress:
@@ -97,9 +123,7 @@ def read(query: str) -> Callback:
         if len(parameters) != len(pairs) or not parameters.get("state"):
             raise ValueError
     except ValueError:
-        raise StateRefused(
-            "this is no answer of an authorization server", "malformed", ANEW
-        ) from None
+        raise refused("malformed") from None
     return Callback(state=parameters["state"], query=parameters)
 
 
@@ -125,37 +149,22 @@ def decide(
     as it is then. What was found out is told to its own session alone.
     """
     if row is None:
-        raise StateRefused(
-            "this answer belongs to no grant that was begun here", "unknown", ANEW
-        )
+        raise refused("unknown")
     if not hmac.compare_digest(row.session_hash, digest(session)):
-        raise StateRefused(
-            "this grant was begun in another session",
-            "session",
-            "begin, and end, in the same browser",
-        )
+        raise refused("session")
     if redirect_uri is not None and redirect_uri != row.redirect_uri:
-        raise StateRefused(
-            "the answer came in at another redirect URI than the grant was begun with",
-            "redirect_uri",
-            ANEW,
-        )
+        raise refused("redirect_uri")
     if row.step != "begun":
         return _again(row, callback, now)
     if now >= row.expires_at:
-        minutes = int(LIFETIME_S / 60)
-        raise StateRefused(
-            f"the answer came later than {minutes} minutes after the grant was begun",
-            "expired",
-            ANEW,
-        )
+        raise refused("expired")
     return "redeem"
 
 
 def _again(row: InProgress, callback: Callback, now: float) -> Next:
     """A browser that reloads brings the same answer; anything else is another."""
     if row.query_hash != callback.query_hash:
-        raise StateRefused("this grant has had its answer already", "used", ANEW)
+        raise refused("used")
     if row.step == "done":
         return "tell"
     return "wait" if now < (row.redeemed_at or 0) + REDEEM_S else "lost"

@@ -28,7 +28,7 @@ from email_profiles_hookspecs.services import Clock
 
 from . import grant_rules
 from .clock import SystemChance
-from .grant_rules import Callback, InProgress
+from .grant_rules import REDEEM_S, Callback, InProgress, Step
 from .secrets import Keyring
 from .store import audit, grants
 from .store.audit import Entry
@@ -40,6 +40,12 @@ POLL_S = 0.25
 LONGEST = 1000
 """Characters of each part of an error that are kept."""
 
+LOST = (
+    "whoever redeemed this answer did not live to tell what came of it",
+    "look at the token's status; grant access anew if it is not valid",
+)
+"""What is said of a grant that was being redeemed, and why no more; and what to do."""
+
 Redeem = Callable[[InProgress, Mapping[str, str], str], TokenStatus]
 """Let the provider finish: the grant, the answer's parameters, what it gave to keep."""
 
@@ -50,6 +56,27 @@ class Completed:
 
     profile: str
     status: TokenStatus
+    profile_id: str = ""
+
+
+@frozen(kw_only=True)
+class Sight:
+    """
+    A grant as it is seen from outside; *until*: seconds since 1970.
+
+    *own*: of the session that looks, which alone is told the *error*, where it failed.
+    """
+
+    step: Step
+    actor: str
+    until: float
+    own: bool
+    error: str = ""
+    remedy: str = ""
+
+    def goes_on(self, now: float) -> bool:
+        """Somebody may yet end it well."""
+        return self.step != "done" and now < self.until
 
 
 @define(kw_only=True)
@@ -135,13 +162,26 @@ class Granting:
             if step == "tell":
                 return _told(row)
             if step == "lost":
-                raise NeedsGrant(
-                    "whoever redeemed this answer did not live to tell what came of it",
-                    "look at the token's status; grant access anew if it is not valid",
-                )
+                raise NeedsGrant(*LOST)
             if step == "redeem" and self._first(callback):
                 return self._redeem(row, callback, redeem)
             self.pause(POLL_S)
+
+    def subject(self, query: str, session: str) -> str | None:
+        """The id of the profile whose grant *session* has begun, by its answer."""
+        callback = grant_rules.read(query)
+        with self.database.read() as connection:
+            row = grants.find(connection, callback.state_hash)
+        own = row is not None and row.session_hash == grant_rules.digest(session)
+        return row.profile_id if row is not None and own else None
+
+    def newest(self, profile_id: str, session: str) -> Sight | None:
+        """The profile's last grant, *session*'s own before others', if it is known."""
+        mine = grant_rules.digest(session)
+        with self.database.read() as connection:
+            rows = grants.of_profile(connection, profile_id)
+        rows.sort(key=lambda row: row.session_hash != mine)
+        return _sight(rows[0], mine, self._now()) if rows else None
 
     def sweep(self, connection: Connection, now: float) -> int:
         """Delete what nobody can ask for any more; how many. `begin` does, too."""
@@ -176,7 +216,9 @@ class Granting:
             self._record(row, _of_error(error), None)
             raise
         self._record(row, _of_status(status), status)
-        return Completed(profile=row.profile_name, status=status)
+        return Completed(
+            profile=row.profile_name, profile_id=row.profile_id, status=status
+        )
 
     def _record(
         self, row: InProgress, result: dict[str, Any], status: TokenStatus | None
@@ -231,4 +273,26 @@ def _told(row: InProgress) -> Completed:
     if kept["expires_at"] is not None:
         kept["expires_at"] = datetime.fromtimestamp(kept["expires_at"], UTC)
     kept["actions"] = tuple(kept["actions"])
-    return Completed(profile=row.profile_name, status=TokenStatus(**kept))
+    return Completed(
+        profile=row.profile_name, profile_id=row.profile_id, status=TokenStatus(**kept)
+    )
+
+
+def _sight(row: InProgress, session_hash: str, now: float) -> Sight:
+    own, error = row.session_hash == session_hash, ("", "")
+    late = row.step == "redeemed" and now >= (row.redeemed_at or 0) + REDEEM_S
+    if own and late:
+        error = LOST
+    elif own and row.step == "done":
+        try:
+            _told(row)
+        except EmailProfilesError as raised:
+            error = str(getattr(raised, "message", raised)), raised.remedy
+    return Sight(
+        step="done" if late else row.step,
+        actor=row.actor,
+        until=row.expires_at,
+        own=own,
+        error=error[0],
+        remedy=error[1],
+    )

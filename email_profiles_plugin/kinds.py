@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
+from attrs import frozen
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import AuthProvider, Problem, Profile, Services
@@ -13,9 +14,8 @@ from email_profiles_hookspecs.errors import InUse, NotFound
 from . import documents as rules
 from . import linter
 from .documents.shapes import Schema
-from .profiles import Kind
 from .resolution import contained
-from .sealing import Body
+from .sealing import Body, Moved
 from .settlement import WAITING
 from .store import documents, grants, health, settling, tokens, views
 from .store.documents import Stored
@@ -24,6 +24,27 @@ PROFILE = "email_profile"
 CLIENT = "oauth2_client"
 
 Providers = Callable[[], Mapping[str, AuthProvider]]
+
+
+@frozen(kw_only=True)
+class Kind:
+    """
+    What is particular to a kind of document.
+
+    *moved* tells in what two documents differ as to where their secrets would go;
+    *check* is what neither a schema nor a rule can say; *gone* and *touched* are what
+    else happens, in the same transaction, when one is deleted, or stored (and moved).
+    """
+
+    name: str
+    title: str
+    schema: Callable[[object], Schema]
+    validate: Callable[[object], list[Problem]]
+    warn: Callable[[object], list[Problem]]
+    moved: Moved
+    check: Callable[[Body, str], Iterable[Problem]]
+    gone: Callable[[Connection, Stored, bool], None]
+    touched: Callable[[Connection, Stored, bool], None]
 
 
 def profile_kind(

@@ -26,9 +26,9 @@ from email_profiles_hookspecs.services import Clock, TokenAction
 
 from . import grant_rules
 from .grant_rules import InProgress
-from .granting import Completed, Granting
+from .granting import Completed, Granting, Sight
 from .resolution import contained
-from .store import audit
+from .store import audit, tokens
 from .store.audit import Entry
 from .store.database import Database
 
@@ -126,6 +126,22 @@ class TokenManagement:
         the error as well, and asks nobody. StateRefused changes nothing.
         """
         return self.granting.complete(query, session, redirect_uri, self._redeem)
+
+    def subject(self, query: str, session: str) -> str | None:
+        """The id of the profile that the answer in *query* is for; StateRefused."""
+        return self.granting.subject(query, session)
+
+    def grant_seen(self, name: str, session: str) -> Sight | None:
+        """The last grant in a browser, if it was within the hour: *session*'s first."""
+        return self.granting.newest(self.profile(name).id, session)
+
+    def is_fetching(self, name: str) -> bool:
+        """Somebody is asking for a new token just now; never longer than 75 seconds."""
+        profile = self.profile(name)
+        with self.database.read() as connection:
+            row = tokens.read(connection, profile.id)
+        now = self.clock.now().timestamp()
+        return bool(row.lease_owner) and (row.lease_until or 0) > now
 
     def device_begin(self, name: str) -> Device:
         """Begin a grant from another device (RFC 8628); what its person is shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from attrs import define, evolve, frozen
@@ -23,7 +23,8 @@ from .documents import (
     secret_pointers,
 )
 from .documents.shapes import Schema
-from .sealing import Body, Moved, Sealer, with_value
+from .kinds import Kind
+from .sealing import Body, Sealer, with_value
 from .store import audit, documents
 from .store.database import Database
 from .store.documents import Stored
@@ -32,27 +33,6 @@ EMBEDDED = "embedded/"
 """Starts the names of documents that belong to a consumer; no user's name can."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}")
-
-
-@frozen(kw_only=True)
-class Kind:
-    """
-    What is particular to a kind of document.
-
-    *moved* tells in what two documents differ as to where their secrets would go;
-    *check* is what neither a schema nor a rule can say; *gone* and *touched* are what
-    else happens, in the same transaction, when one is deleted, or stored (and moved).
-    """
-
-    name: str
-    title: str
-    schema: Callable[[object], Schema]
-    validate: Callable[[object], list[Problem]]
-    warn: Callable[[object], list[Problem]]
-    moved: Moved
-    check: Callable[[Body, str], Iterable[Problem]]
-    gone: Callable[[Connection, Stored, bool], None]
-    touched: Callable[[Connection, Stored, bool], None]
 
 
 @frozen(kw_only=True)
@@ -113,8 +93,32 @@ class Documents:
         place. Raises Invalid with every mistake; StaleRevision where the document was
         changed since the revision *based_on* (None: since read here).
         """
-        name = document.get("name") if isinstance(document, Mapping) else None
-        return self._apply(document, name, actor, based_on)
+        return self._apply(document, _name_in(document), actor, based_on)
+
+    def change(
+        self,
+        id: str,
+        document: Body,
+        *,
+        actor: str,
+        based_on: int,
+        without: Collection[str] = (),
+    ) -> Applied:
+        """
+        Store *document* in the place of the one with this lasting id, as `apply` does.
+
+        Another name in it renames, with all that refers to it; NameTaken. *without*
+        names stored secrets to give up, by JSON pointer: `/auth/password`.
+        """
+        old, name = self.by_id(id), _name_in(document)
+        if not old.listed:
+            raise NotFound(self.kind.title, id)
+        return self._apply(document, name, actor, based_on, old, without)
+
+    def users(self, id: str) -> builtins.list[Stored]:
+        """The documents that refer to the one with this id, by name."""
+        with self.database.read() as connection:
+            return documents.referrers(connection, id)
 
     def embed(self, document: Body, *, owner: str, actor: str) -> str:
         """
@@ -136,24 +140,28 @@ class Documents:
         return self._apply(body, name, actor, old.revision).stored
 
     def prepare(
-        self, document: Body, name: object
+        self,
+        document: Body,
+        name: object,
+        old: Stored | None = None,
+        without: Collection[str] = (),
     ) -> tuple[dict[str, Any], Stored | None, str, builtins.list[Problem]]:
         """
         *document*, checked and with the stored secrets that it may use.
 
-        With it: what is stored under *name*, the id, and warnings. Raises Invalid.
+        With it: *old*, else what is stored under *name*; the id, and warnings. Raises
+        Invalid.
         """
         what = f"{self.kind.title} {name!r}" if isinstance(name, str) else "document"
         if not isinstance(document, Mapping):
             raise Invalid(what, self.kind.validate(document))
-        old = None
-        if isinstance(name, str):
+        if old is None and isinstance(name, str):
             with self.database.read() as connection:
                 old = documents.by_name(connection, self.kind.name, name)
         id = old.id if old is not None else self.chance.unique()
         body, warnings = dict(document), builtins.list[Problem]()
         if old is not None:
-            body, warnings = self.sealer.keep(document, old.body)
+            body, warnings = self.sealer.keep(document, old.body, without)
         problems = self.kind.validate(body)
         for place in documents.unstorable(body):
             message = "half a character (a lone surrogate) can't be stored"
@@ -181,12 +189,7 @@ class Documents:
             renamed = self._next(stored, {**stored.body, "name": new}, name=new)
             documents.put(connection, renamed, new=False)
             self._audit(connection, actor, "rename", renamed, {"from": old})
-            for user in documents.referrers(connection, stored.id):
-                schema = self.schema_of(user)
-                body = rename_reference(user.body, schema, self.kind.name, old, new)
-                documents.put(connection, self._next(user, body), new=False)
-                detail = {"renamed": self.kind.name, "from": old, "to": new}
-                self._audit(connection, actor, "follow a rename", user, detail)
+            self._follow(connection, actor, renamed, old)
             return renamed
 
         renamed = self.database.write(work)
@@ -231,24 +234,23 @@ class Documents:
         return count
 
     def _apply(
-        self, document: Body, name: Any, actor: str, based_on: int | None
+        self,
+        document: Body,
+        name: Any,
+        actor: str,
+        based_on: int | None,
+        old: Stored | None = None,
+        without: Collection[str] = (),
     ) -> Applied:
-        body, old, id, warnings = self.prepare(document, name)
-        body = self.sealer.seal(body, old.body if old is not None else None, id)
+        body, old, id, warnings = self.prepare(document, name, old, without)
+        before = old.body if old is not None else {}
+        body = self.sealer.seal(body, before, id)
         now = self.clock.now().timestamp()
         if old is None:
-            stored = Stored(
-                id=id,
-                kind=self.kind.name,
-                name=name,
-                listed=not name.startswith(EMBEDDED),
-                revision=1,
-                body=body,
-                created_at=now,
-                updated_at=now,
-            )
+            listed = not name.startswith(EMBEDDED)
+            stored = documents.first(self.kind.name, id, name, listed, body, now)
         else:
-            stored = self._next(old, body)
+            stored = self._next(old, body, name=name)
         if based_on is not None and based_on != stored.revision - 1:
             raise StaleRevision(
                 f"{self.kind.title} {name!r} was changed since revision {based_on}",
@@ -257,10 +259,7 @@ class Documents:
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
         moved = old is not None and bool(self.kind.moved(old.body, body))
-        detail = {
-            "revision": stored.revision,
-            "changed": differing(old.body if old else {}, body),
-        }
+        detail = {"revision": stored.revision, "changed": differing(before, body)}
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
@@ -269,6 +268,8 @@ class Documents:
                 raise Invalid(f"{self.kind.title} {name!r}", missing)
             documents.refer(connection, id, targets)
             self.kind.touched(connection, stored, moved)
+            if old is not None and old.name != name:
+                self._follow(connection, actor, stored, old.name)
             action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
 
@@ -276,6 +277,17 @@ class Documents:
         self.changed()
         change = "created" if old is None else "changed"
         return Applied(stored=stored, change=change, warnings=tuple(warnings))
+
+    def _follow(
+        self, connection: Connection, actor: str, renamed: Stored, old: str
+    ) -> None:
+        """Let all that referred to *old* name it as it is called now."""
+        kind, new = self.kind.name, renamed.name
+        for user in documents.referrers(connection, renamed.id):
+            body = rename_reference(user.body, self.schema_of(user), kind, old, new)
+            documents.put(connection, self._next(user, body), new=False)
+            detail = {"renamed": kind, "from": old, "to": new}
+            self._audit(connection, actor, "follow a rename", user, detail)
 
     def _touch(self, stored: Stored) -> bool:
         """Put off its collection; whether it was still there."""
@@ -331,15 +343,9 @@ class Documents:
         stored: Stored,
         detail: Mapping[str, Any],
     ) -> None:
-        audit.record(
-            connection,
-            audit.Entry(
-                at=self.clock.now().timestamp(),
-                actor=actor,
-                action=action,
-                kind=stored.kind,
-                subject_id=stored.id,
-                subject=stored.name,
-                detail=detail,
-            ),
-        )
+        at = self.clock.now().timestamp()
+        audit.record(connection, audit.of_document(at, actor, action, stored, detail))
+
+
+def _name_in(document: object) -> Any:
+    return document.get("name") if isinstance(document, Mapping) else None

@@ -27,6 +27,7 @@ from .client_trial import ClientDocuments
 from .clock import SystemChance, SystemClock
 from .consumer_kinds import ALARM_NOTIFICATION, REPORT_SCHEDULE
 from .granting import Granting
+from .keepsakes import Keepsakes
 from .management import TokenManagement
 from .outbox.delivery import Pace
 from .outbox.desk import Outbox
@@ -67,6 +68,7 @@ class EmailProfiles:
     plugins: Plugins
     access: Access
     sign_ins: SignIns
+    keepsakes: Keepsakes
     keyring: Keyring = field(repr=False)
     database: Database = field(repr=False)
     clock: Clock = field(repr=False)
@@ -138,6 +140,7 @@ class EmailProfiles:
             plugins=parts.plugins,
             access=parts.access,
             sign_ins=parts.sign_ins,
+            keepsakes=parts.keepsakes,
             keyring=parts.keyring,
             database=parts.database,
             clock=parts.clock,
@@ -232,6 +235,11 @@ class EmailProfiles:
             raise NotFound("email profile", name)
         with self.database.read() as connection:
             return health.read(connection, found.id)
+
+    def healths(self, ids: Collection[str]) -> dict[str, Health]:
+        """How stored profiles fare, by their ids; a few hundred at most."""
+        with self.database.read() as connection:
+            return health.of_all(connection, ids)
 
     def trail(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -32,11 +32,14 @@ class Sealer:
     schema: Callable[[object], Schema]
     moved: Moved
 
-    def keep(self, given: Body, old: Body) -> tuple[dict[str, Any], list[Problem]]:
+    def keep(
+        self, given: Body, old: Body, without: Collection[str] = ()
+    ) -> tuple[dict[str, Any], list[Problem]]:
         """
         *given* with the stored secrets of *old* that it leaves out.
 
-        One that would go to another place than before is dropped, with a warning.
+        Not those at the pointers *without*: they are given up. One that would go to
+        another place than before is dropped, with a warning.
         """
         body: dict[str, Any] = copy.deepcopy(dict(given))
         warnings: list[Problem] = []
@@ -46,6 +49,8 @@ class Sealer:
         for pointer in secret_pointers(old, self.schema(old)):
             path = pointer.split("/")[1:]
             parent = value_at(body, path[:-1])
+            if pointer in without:
+                continue
             if not isinstance(parent, dict) or path[-1] in parent:
                 continue
             if not moved:

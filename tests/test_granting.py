@@ -679,3 +679,85 @@ def test_nothing_secret_shows_anywhere(
     said += [path.read_bytes().decode("latin-1") for path in files]
     hidden = [*codes, *tokens, CANARIES]
     assert [] == [one for one in hidden for text in said if one in text]
+
+
+def test_a_grant_is_seen_while_it_goes_on(bench: Bench) -> None:
+    """By its actor and its time; by all, and as its own by its session."""
+    id, seen = bench.profiles.profiles.get("cloud").id, bench.profiles.tokens.grant_seen
+    assert None is seen("cloud", "cookie")
+    query = bench.begin()
+    sight, foreign = seen("cloud", "cookie"), seen("cloud", "another")
+    assert sight is not None
+    assert foreign is not None
+    now = bench.clock.now().timestamp()
+
+    assert ("begun", "operator", True, "") == (
+        sight.step,
+        sight.actor,
+        sight.own,
+        sight.error,
+    )
+    assert (True, False) == (sight.goes_on(now), sight.goes_on(now + LIFETIME_S))
+    assert not foreign.own
+    assert id == bench.profiles.tokens.subject(query, "cookie")
+    assert None is bench.profiles.tokens.subject(query, "another")
+    assert None is bench.profiles.tokens.subject("state=x", "cookie")
+    bench.complete(query)
+    ended = seen("cloud", "cookie")
+    assert ended is not None
+    assert (False, "") == (ended.goes_on(now), ended.error)
+
+
+def test_why_a_grant_failed_is_told_to_its_session(bench: Bench) -> None:
+    """And to no other; its own are seen before others' that are newer."""
+    query = bench.begin()
+    bench.server.answer_next(400, {"error": "invalid_grant"})
+    with pytest.raises(GrantRefused):
+        bench.complete(query)
+    own = bench.profiles.tokens.grant_seen("cloud", "cookie")
+    foreign = bench.profiles.tokens.grant_seen("cloud", "another")
+    assert own is not None
+    assert foreign is not None
+
+    assert "invalid_grant" in own.error
+    assert "" == foreign.error
+    bench.begin("another")
+    assert own == bench.profiles.tokens.grant_seen("cloud", "cookie")
+
+
+def test_a_grant_whose_redeemer_died_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said so, and nobody waits for it."""
+
+    def die(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    query = bench.begin()
+    monkeypatch.setattr(Kiosk, "complete", die)
+    with pytest.raises(KeyboardInterrupt):
+        bench.complete(query)
+    sight = bench.profiles.tokens.grant_seen("cloud", "cookie")
+    assert sight is not None
+    assert "redeemed" == sight.step
+    bench.clock.seconds = REDEEM_S + 1
+    sight = bench.profiles.tokens.grant_seen("cloud", "cookie")
+    assert sight is not None
+    assert ("done", True) == (sight.step, "did not live" in sight.error)
+
+
+def test_a_fetch_under_way_is_seen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody asks for a new token, and no longer."""
+    seen: list[bool] = []
+    post = Kiosk.post
+
+    def look(self: Kiosk, *args: Any) -> Any:
+        seen.append(bench.profiles.tokens.is_fetching("cloud"))
+        return post(self, *args)
+
+    monkeypatch.setattr(Kiosk, "post", look)
+    assert not bench.profiles.tokens.is_fetching("cloud")
+    bench.complete(bench.begin())
+    assert ([True], False) == (seen, bench.profiles.tokens.is_fetching("cloud"))

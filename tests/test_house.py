@@ -32,17 +32,18 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses documents documents.* encodings grant_rules linter masking
-        media_types message oauth oauth.* parts presets presets.* remedies remedies.*
-        roles settlement smtp smtp.dialogue smtp.flight smtp.mail smtp.replies
-        smtp.source smtp.tally smtp.transaction token_linter token_rules verdict
+        addresses console.forms console.forms.* documents documents.* encodings
+        grant_rules linter masking media_types message oauth oauth.* parts presets
+        presets.* remedies remedies.* roles settlement smtp smtp.dialogue smtp.flight
+        smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction token_linter
+        token_rules verdict
         """,
     IO: """
         clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire
         store store.*
         """,
     SERVICES: """
-        access announcement builtin client_trial consumer_kinds granting kinds
+        access announcement builtin client_trial consumer_kinds granting keepsakes kinds
         management outbox outbox.* profiles providers providers.* provision renewal
         resolution sealing sign_ins submission token_vault tokens trial
         """,

@@ -680,3 +680,83 @@ def test_a_database_that_can_not_be_used_is_named(
     (tmp_path / "broken").write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):
         open_profiles(database=f"sqlite:///{tmp_path / 'broken'}")
+
+
+def test_a_change_by_id_may_rename(idle: EmailProfiles) -> None:
+    """A document is changed and renamed at once, and what refers to it follows."""
+    client = idle.clients.apply(CLIENT, actor="test").stored
+    idle.profiles.apply(OAUTH, actor="test")
+    document = {**client.body, "name": "azure", "description": "new"}
+
+    applied = idle.clients.change(client.id, document, actor="test", based_on=1)
+
+    assert ("azure", 2, "new") == (
+        applied.stored.name,
+        applied.stored.revision,
+        idle.clients.by_id(client.id).body["description"],
+    )
+    assert "azure" == idle.profiles.get("cloud").body["auth"]["client"]
+    assert ["cloud"] == [user.name for user in idle.clients.users(client.id)]
+    assert CANARY == idle.keyring.open(
+        f"{client.id}#/client_secret", applied.stored.body["client_secret"]["sealed"]
+    )
+
+
+def test_a_change_to_a_name_that_is_taken(idle: EmailProfiles) -> None:
+    """A name that another document has is refused, and nothing is changed."""
+    stored = idle.profiles.apply(BASIC, actor="test").stored
+    idle.profiles.apply({**BASIC, "name": "other"}, actor="test")
+    document = {**stored.body, "name": "other", "description": "new"}
+
+    with pytest.raises(NameTaken):
+        idle.profiles.change(stored.id, document, actor="test", based_on=1)
+
+    assert stored == idle.profiles.by_id(stored.id)
+
+
+def test_a_change_of_a_stale_revision(idle: EmailProfiles) -> None:
+    """Who read an older revision changes nothing."""
+    stored = idle.profiles.apply(BASIC, actor="test").stored
+    idle.profiles.apply({**BASIC, "description": "theirs"}, actor="test")
+
+    with pytest.raises(StaleRevision):
+        idle.profiles.change(stored.id, BASIC, actor="test", based_on=1)
+
+    assert "theirs" == idle.profiles.by_id(stored.id).body["description"]
+
+
+def test_a_secret_can_be_given_up(idle: EmailProfiles) -> None:
+    """A stored secret that is left out is kept, unless its place is named."""
+    stored = idle.profiles.apply(BASIC, actor="test").stored
+    left = {"mode": "basic", "username": "gateway"}
+    document = {**stored.body, "auth": left, "description": "new"}
+
+    kept = idle.profiles.change(stored.id, document, actor="test", based_on=1)
+    gone = idle.profiles.change(
+        stored.id, document, actor="test", based_on=2, without=["/auth/password"]
+    )
+
+    assert "password" in kept.stored.body["auth"]
+    assert left == gone.stored.body["auth"]
+
+
+def test_an_embedded_document_is_not_changed_by_id(idle: EmailProfiles) -> None:
+    """What belongs to a consumer is changed by it alone."""
+    name = idle.profiles.embed(BASIC, owner="alarm-1", actor="test")
+    stored = idle.profiles.get(name)
+
+    with pytest.raises(NotFound):
+        idle.profiles.change(stored.id, BASIC, actor="test", based_on=1)
+
+
+def test_health_of_several(idle: EmailProfiles) -> None:
+    """How several profiles fare is asked at once; also of those never used."""
+    stored = idle.profiles.apply(BASIC, actor="test").stored
+    idle.profiles.database.write(
+        lambda connection: health.refused(connection, stored.id, "no", 1.0)
+    )
+
+    found = idle.healths([stored.id, "unknown"])
+
+    assert ("no", "") == (found[stored.id].last_failure, found["unknown"].last_failure)
+    assert found[stored.id] == idle.health("plant")

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection, insert, or_, select
 
+from .documents import Stored
 from .tables import audit
 
 
@@ -24,6 +25,21 @@ class Entry:
     subject: str
     detail: Mapping[str, Any]
     id: int = 0
+
+
+def of_document(
+    at: float, actor: str, action: str, stored: Stored, detail: Mapping[str, Any]
+) -> Entry:
+    """The entry for what *actor* did to a document."""
+    return Entry(
+        at=at,
+        actor=actor,
+        action=action,
+        kind=stored.kind,
+        subject_id=stored.id,
+        subject=stored.name,
+        detail=detail,
+    )
 
 
 def record(connection: Connection, entry: Entry) -> None:

@@ -41,6 +41,22 @@ class Stored:
     updated_at: float
 
 
+def first(
+    kind: str, id: str, name: str, listed: bool, body: Mapping[str, Any], now: float
+) -> Stored:
+    """The first revision of a document."""
+    return Stored(
+        id=id,
+        kind=kind,
+        name=name,
+        listed=listed,
+        revision=1,
+        body=body,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 def _stored(row: Row[Any]) -> Stored:
     return Stored(
         id=row.id,

@@ -24,6 +24,16 @@ def find(connection: Connection, state_hash: str) -> InProgress | None:
     return None if row is None else InProgress(**row._mapping)
 
 
+def of_profile(connection: Connection, profile_id: str) -> list[InProgress]:
+    """All that are known of a profile, the newest first."""
+    rows = connection.execute(
+        select(grants)
+        .where(grants.c.profile_id == profile_id)
+        .order_by(grants.c.expires_at.desc())
+    )
+    return [InProgress(**row._mapping) for row in rows]
+
+
 def redeem(
     connection: Connection, state_hash: str, *, query_hash: str, now: float
 ) -> bool:

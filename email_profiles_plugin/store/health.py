@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from ..verdict import pause
 from .tables import health
@@ -28,11 +29,20 @@ class Health:
 
 def read(connection: Connection, profile_id: str) -> Health:
     """What is known; nothing happened yet where there is no row."""
-    row = connection.execute(
-        select(health).where(health.c.profile_id == profile_id)
-    ).one_or_none()
-    if row is None:
-        return Health()
+    return of_all(connection, [profile_id])[profile_id]
+
+
+def of_all(connection: Connection, profile_ids: Collection[str]) -> dict[str, Health]:
+    """The same of several profiles, by id."""
+    rows = connection.execute(
+        select(health).where(health.c.profile_id.in_(profile_ids))
+    )
+    return {one: Health() for one in profile_ids} | {
+        row.profile_id: _health(row) for row in rows
+    }
+
+
+def _health(row: Row[Any]) -> Health:
     return Health(
         failures=row.failures,
         paused_until=moment(row.paused_until or None),

@@ -270,3 +270,14 @@ sign_in = Table(
     UniqueConstraint("session_hash"),
 )
 """Sign-in links of the console, and the session that each was spent for."""
+keepsake = Table(
+    "keepsake",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+"""
+What is kept for a browser until it comes back: a device's code, a test's verifier.
+*sealed* is bound to its purpose, its session and its key.
+"""

@@ -1,7 +1,7 @@
 """
 Access to the console: API tokens, and sign-in links with their sessions.
 
-Revision 0005, of 0002.
+Revision 0003, of 0002.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
