@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 import requests
 import uvicorn
 from attrs import define, field
-from console_client import form_token
+from console_client import form_token, listener
 from starlette.applications import Starlette
 from starlette.requests import Request
 
@@ -57,17 +56,17 @@ def authenticate(request: Request) -> User | None:
 @contextmanager
 def served(profiles: EmailProfiles) -> Iterator[str]:
     """Where the console on *profiles* listens meanwhile."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    bound = listener()
+    base_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     app: Starlette = create_app(profiles, base_url=base_url, authenticate=authenticate)
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
         yield base_url
     finally:
         server.should_exit = True
         thread.join()
-        listener.close()
+        bound.close()
