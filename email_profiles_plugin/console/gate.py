@@ -139,6 +139,8 @@ def _ask(place: Place, call: Call) -> Response:
         return place.endpoint(call)
     except EmailProfilesError as error:
         return refusals.answer(call, error, api=place.api)
+    except Refusal:
+        raise
     except Exception as error:
         LOGGER.exception("%s %s failed", place.method, place.path)
         raise Refusal(
