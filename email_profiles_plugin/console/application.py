@@ -21,6 +21,7 @@ from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
 from .pages import (
+    access,
     audit,
     callback,
     client_trial,
@@ -52,6 +53,7 @@ PLACES: tuple[Place, ...] = (
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
+    *access.PLACES,
     *API_PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""
