@@ -18,6 +18,7 @@ from .output import clean
 _LOOK = {
     "email profile": "see `email-profiles profile list`",
     "OAuth2 client": "see `email-profiles client list`",
+    "report schedule": "see `email-profiles report list`",
     "message": "see `email-profiles outbox list`; the start of an id has to be unique",
 }
 
