@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import threading
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from attrs import define, field
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from email_profiles_hookspecs import SecretRef
 from email_profiles_hookspecs.errors import SecretError
@@ -63,6 +66,15 @@ class Keyring:
         text: str = opened["text"]
         return text
 
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Keys of 32 octets for another *purpose*, one of each, the newest first."""
+        self._usable()
+        info = f"email profiles: {purpose}".encode()
+        return tuple(
+            HKDF(SHA256(), 32, salt=None, info=info).derive(urlsafe_b64decode(key))
+            for key in self._all(make=True)
+        )
+
     def rotate(self, reseal: Callable[[], int] = lambda: 0) -> int:
         """
         Put a new key first, then let *reseal* seal all secrets anew; what it returns.
@@ -114,6 +126,14 @@ class Keyring:
 
     def _usable(self, *, make: bool = True) -> MultiFernet:
         """All keys; without any a first one is made, or FileNotFoundError raised."""
+        found = self._all(make=make)
+        try:
+            return MultiFernet([Fernet(key) for key in found])
+        except ValueError:
+            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
+            raise SecretError(f"there is no usable key in {where}") from None
+
+    def _all(self, *, make: bool) -> tuple[str, ...]:
         with self._guard:
             found = self._read()
             if found is None and not (self._keys or make):
@@ -121,11 +141,7 @@ class Keyring:
             if found is None:
                 found = self._keys or self._make()
             self._keys = found
-        try:
-            return MultiFernet([Fernet(key) for key in found])
-        except ValueError:
-            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
-            raise SecretError(f"there is no usable key in {where}") from None
+            return found
 
     def _read(self) -> tuple[str, ...] | None:
         """None where there is no file."""
