@@ -1,4 +1,4 @@
-"""What `email-profiles alarm` has beside its documents: telling people, and the trail."""
+"""What `email-profiles alarm` has beside its documents: notify, due and the trail."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ class AlarmNotifier:
 
 
 def _checked(events: Iterable[AlarmEvent]) -> list[AlarmEvent]:
-    """Each once. TypeError for what is no event; ValueError for one that is too long."""
+    """Each once; TypeError for what is no event, ValueError for one too long."""
     if isinstance(events, AlarmEvent):
         raise TypeError("expected a list of alarm events, got one")
     found: dict[str, AlarmEvent] = {}

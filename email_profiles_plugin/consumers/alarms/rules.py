@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -14,6 +15,7 @@ from ...documents.shapes import Place, quoted
 from . import templates
 from .templates import OF_AN_EVENT, OF_BOTH, OF_SEVERAL
 
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ONE, _SEVERAL = (*OF_AN_EVENT, *OF_BOTH), (*OF_SEVERAL, *OF_BOTH)
 _TEMPLATES: Mapping[str, Collection[str]] = {
     "subject": _ONE,
@@ -99,11 +101,12 @@ def _zone(place: Place, name: object) -> Iterator[Finding]:
 
 def _dates(place: Place, dates: object) -> Iterator[Finding]:
     for spot, text in _each(place, dates):
-        if isinstance(text, str):
-            try:
-                date.fromisoformat(text)
-            except ValueError:
-                yield Finding(spot, "is no date", "for example 2026-12-25")
+        if not isinstance(text, str) or not _DATE.fullmatch(text):
+            continue
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            yield Finding(spot, "is no date", "for example 2026-12-25")
 
 
 def _times(place: Place, schedule: Mapping[str, Any]) -> Iterator[Finding]:
