@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import documents, output, reports
+from . import alarms, documents, output, reports
 from .commands import AS_JSON, Command, DocumentGroup
 from .opening import opens_documents
 
@@ -74,6 +74,10 @@ alarm = _group(
     "alarm_notification",
     "night-shift",
     "Alarm notifications: who is told of which alarms.",
+    documents.set_secret,
+    alarms.notify,
+    alarms.due,
+    alarms.trail,
 )
 report = _group(
     "report",
