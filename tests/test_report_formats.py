@@ -300,7 +300,7 @@ def test_a_chart(kind: Any, along: list[Any]) -> None:
     """A picture, whatever stands along its bottom; `$` is no mathematics."""
     chart = ChartSettings(kind=kind, x="at", y=("level", "$x$"), title="a $b$ c")
     rows = [[one, 3.5, Decimal(4)] for one in along]
-    picture = draw(chart, "", ["at", "level", "$x$"], [*rows, [along[0], None, "?"]],
+    picture = draw(chart, ["at", "level", "$x$"], [*rows, [along[0], None, "?"]],
                    BERLIN)  # fmt: skip
 
     assert picture.startswith(b"\x89PNG\r\n")
@@ -310,7 +310,7 @@ def test_a_chart_of_no_column() -> None:
     """The column is named that is not there."""
     chart = ChartSettings(kind="line", x="at", y=("level",), title="")
     with pytest.raises(ValueError, match="the report has no column 'level'"):
-        draw(chart, "", ["at"], [], BERLIN)
+        draw(chart, ["at"], [], BERLIN)
 
 
 @pytest.mark.parametrize(
