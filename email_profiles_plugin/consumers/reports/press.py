@@ -116,6 +116,11 @@ class Press:
 
 
 def _environment() -> dict[str, str]:
-    """As here; one thread for arithmetic, each of which would take address space."""
-    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    return {**os.environ, **threads}
+    """
+    As here, but for what is ours: secrets may be in it.
+
+    One thread does arithmetic, as each would take address space.
+    """
+    ours = "EMAIL_PROFILES_"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
