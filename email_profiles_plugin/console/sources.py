@@ -49,9 +49,9 @@ def mistakes(
     if not isinstance(document, Mapping):
         return []
     kind = documents.kind
-    known = old.body if old is not None and not kind.validate(document) else {}
-    if old is not None and known and kind.moved(old.body, document):
-        known = {}
+    known = old.body if old is not None else {}
+    if old is not None and not kind.validate(document):
+        known = {} if kind.moved(old.body, document) else known
     found = []
     for pointer in secret_pointers(document, kind.schema(document)):
         place = place_of(pointer)

@@ -18,7 +18,7 @@ from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
 from ..forms import Form
-from ..places import Place, reachable
+from ..places import Place
 
 
 @frozen(kw_only=True)
@@ -41,7 +41,7 @@ def clients(call: Call) -> Response:
         )
         for one in documents.list()
     ]
-    return call.page("clients.html", rows=rows, reachable=reachable)
+    return call.page("clients.html", rows=rows)
 
 
 def new(call: Call) -> Response:
@@ -103,7 +103,6 @@ def _form(
     uri, trouble = _redirect_uri(call, stored) if stored else ("", "")
     return call.page(
         "client.html",
-        reachable=reachable,
         status=refused.status if refused else 200,
         form=form,
         stored=stored,

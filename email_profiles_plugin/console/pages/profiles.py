@@ -20,7 +20,7 @@ from ..beginnings import Beginning
 from ..calls import Call
 from ..editing import Draft, Refused
 from ..forms import Form
-from ..places import Place, reachable
+from ..places import Place
 
 KINDS = {"basic": "Classic SMTP", "oauth2": "OAuth2 SMTP"}
 """What the seed calls the kinds of profile; others go by their mode's title."""
@@ -61,7 +61,6 @@ def profiles(call: Call) -> Response:
     healths = call.profiles.healths([one.id for one in listed])
     return call.page(
         "profiles.html",
-        reachable=reachable,
         now=call.profiles.now(),
         rows=[_row(call, one, healths[one.id]) for one in listed],
         count=len(found),
@@ -207,7 +206,6 @@ def _form(
         row = _row(call, stored, health)
     return call.page(
         "profile.html",
-        reachable=reachable,
         now=call.profiles.now(),
         status=refused.status if refused else 200,
         form=form,
