@@ -13,7 +13,14 @@ import pluggy
 import pytest
 from console_client import Browser, ConsoleServer, forms
 
-from email_profiles_hookspecs import AuthProvider, SendRequest, hookimpl
+from email_profiles_hookspecs import (
+    AuthProvider,
+    Problem,
+    Profile,
+    SendRequest,
+    Services,
+    hookimpl,
+)
 from email_profiles_hookspecs.errors import Invalid
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console import Role, sources
@@ -63,7 +70,11 @@ def profiles(open_profiles: Open) -> EmailProfiles:
     @hookimpl
     def email_profiles_auth_providers() -> Iterator[AuthProvider]:
         yield AuthProvider(
-            mode="keyed", title="API key", schema=KEYED, build=lambda p, s: _Key()
+            mode="keyed",
+            title="API key",
+            schema=KEYED,
+            build=lambda p, s: _Key(),
+            check=checked,
         )
 
     manager = pluggy.PluginManager("email_profiles")
@@ -76,6 +87,13 @@ def profiles(open_profiles: Open) -> EmailProfiles:
     opened.clients.apply(CLIENT, actor="test")
     opened.profiles.apply(CLOUD, actor="test")
     return opened
+
+
+def checked(profile: Profile, services: Services) -> list[Problem]:
+    """What the third party checks; its code has a fault in it."""
+    if profile.description == "fault":
+        raise RuntimeError(CANARY)
+    return []
 
 
 class _Key:
@@ -465,6 +483,25 @@ def test_a_third_partys_mode(profiles: EmailProfiles, admin: Browser) -> None:
     assert ({"sealed"}, "us") == (auth["key"].keys(), auth["region"])
     assert "API key" in text(page)
     assert "token" not in text(admin.get("/profiles")).lower().split("keyed")[1][:60]
+
+
+def test_a_fault_of_a_plugin_loses_nothing(admin: Browser) -> None:
+    """What was typed stays, and the page says whose fault it is."""
+    page = admin.submit(
+        "/profiles/new/keyed",
+        {
+            "/name": "keyed",
+            "/description": "fault",
+            "/smtp/hostname": "localhost",
+            "/auth/key": CANARY,
+            "/auth/key#again": CANARY,
+        },
+    )
+
+    assert 502 == page.status_code
+    assert "keyed" == forms(page)[-1].fields["/name"]
+    assert "It could not be stored the plugin of mode 'keyed' failed" in text(page)
+    assert CANARY not in page.text
 
 
 def test_a_mode_whose_plugin_is_gone(open_profiles: Open, tmp_path: Path) -> None:

@@ -82,18 +82,17 @@ def shown(call: Call, draft: Draft) -> Form:
         draft.initial,
         stored=stored.body if stored else {},
         warnings=warnings_of(draft.documents, stored) if stored else (),
-        names=names_of(call),
+        names=names_of(call, draft.layout),
         hints=draft.hints,
         revision=stored.revision if stored else 0,
     )
 
 
-def names_of(call: Call) -> dict[str, list[str]]:
-    """What documents may refer to, by kind."""
-    return {
-        kind: [one.name for one in documents.list()]
-        for kind, documents in call.profiles.documents.items()
-    }
+def names_of(call: Call, layout: Layout) -> dict[str, list[str]]:
+    """The documents that fields of *layout* may refer to, by kind."""
+    known = call.profiles.documents
+    kinds = {one.references for one in layout} & known.keys()
+    return {kind: [one.name for one in known[kind].list()] for kind in kinds}
 
 
 def warnings_of(documents: Documents, stored: Stored) -> list[Problem]:
@@ -136,6 +135,9 @@ def store(call: Call, draft: Draft) -> Applied | Refused:
             return _wrong(call, draft, reading, [_taken(draft.documents)])
         again = draft_of(draft.documents, draft.documents.by_id(stored.id))
         return _stale(call, again, reading, revision)
+    except EmailProfilesError as error:  # a plugin's check, or the store: try again
+        told = Problem(path="$", message=str(error))
+        return _wrong(call, draft, reading, [told], error)
 
 
 def _apply(call: Call, draft: Draft, reading: Reading) -> Applied:
@@ -186,7 +188,11 @@ def _joined(own: Sequence[Problem], found: Sequence[Problem]) -> list[Problem]:
 
 
 def _wrong(
-    call: Call, draft: Draft, reading: Reading, problems: Sequence[Problem]
+    call: Call,
+    draft: Draft,
+    reading: Reading,
+    problems: Sequence[Problem],
+    error: EmailProfilesError | None = None,
 ) -> Refused:
     stored = draft.stored
     form = fill(
@@ -195,11 +201,12 @@ def _wrong(
         stored=stored.body if stored else {},
         reading=reading,
         problems=problems,
-        names=names_of(call),
+        names=names_of(call, draft.layout),
         hints=draft.hints,
         revision=stored.revision if stored else 0,
     )
-    return Refused(form=form, status=int(refusals.status_of(Invalid("", problems))))
+    status = refusals.status_of(error or Invalid("", problems))
+    return Refused(form=form, status=int(status))
 
 
 def _stale(call: Call, draft: Draft, reading: Reading, revision: int) -> Refused:
@@ -211,7 +218,7 @@ def _stale(call: Call, draft: Draft, reading: Reading, revision: int) -> Refused
         stored.body,
         stored=stored.body,
         reading=reading,
-        names=names_of(call),
+        names=names_of(call, draft.layout),
         theirs=True,
         revision=stored.revision,
     )

@@ -195,10 +195,13 @@ class _Filler:
         value = value_of(self.document, one)
         as_json = one.widget != "json" and not suits(one, value)
         raw = current = show(one, value)
-        if self.reading is not None and not one.hides:
+        lost = False
+        if self.reading is not None:
             typed = self.reading.typed
             as_json = one.name + JSON in typed
             raw = typed.get(one.name + (JSON if as_json else ""), ())
+            lost = one.hides and raw != current
+            raw = current if one.hides else raw
         differs = self.theirs and raw != current
         return Filled(
             field=one,
@@ -206,6 +209,7 @@ class _Filler:
             as_json=as_json,
             choices=_offered(one, raw, self.names),
             theirs=_readable_raw(one, current) if differs else None,
+            retype=lost,
             changed=raw != show(one, ABSENT),
         )
 
