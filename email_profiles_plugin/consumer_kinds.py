@@ -16,10 +16,12 @@ from sqlalchemy import Connection
 import email_profiles_schemas
 from email_profiles_hookspecs import Problem
 
+from .consumers.reports import rules as report_rules
 from .documents import validate_document
 from .documents.sentences import Finding
 from .kinds import Kind
-from .sealing import Body
+from .sealing import Body, Moved
+from .store import report_runs
 from .store.documents import Stored
 
 ALARM_NOTIFICATION = "alarm_notification"
@@ -31,7 +33,15 @@ Rules = Callable[[Mapping[str, Any]], Iterable[Finding]]
 def consumer_kinds() -> Iterator[Kind]:
     """One for each."""
     yield _kind(ALARM_NOTIFICATION, "alarm notification")
-    yield _kind(REPORT_SCHEDULE, "report schedule")
+    yield _kind(
+        REPORT_SCHEDULE,
+        "report schedule",
+        rules=report_rules.of_schedule,
+        moved=report_rules.place_changed,
+        gone=lambda connection, stored, force: report_runs.forget(
+            connection, stored.id
+        ),
+    )
 
 
 def _nothing(document: Mapping[str, Any]) -> Iterable[Finding]:
@@ -51,6 +61,7 @@ def _kind(
     title: str,
     *,
     rules: Rules = _nothing,
+    moved: Moved = lambda old, new: (),
     check: Callable[[Body, str], Iterable[Problem]] = _unchecked,
     gone: Callable[[Connection, Stored, bool], None] = _kept,
     touched: Callable[[Connection, Stored, bool], None] = _kept,
@@ -64,7 +75,7 @@ def _kind(
             body, email_profiles_schemas.load(name), rules
         ),
         warn=lambda body: [],
-        moved=lambda old, new: (),
+        moved=moved,
         check=check,
         gone=gone,
         touched=touched,

@@ -11,22 +11,15 @@ from attrs import define, evolve, frozen
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Problem
-from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevision
+from email_profiles_hookspecs.errors import InUse, Invalid, NotFound
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import (
-    differing,
-    json_path,
-    references,
-    rename_reference,
-    secret_pointers,
-)
+from .documents import differing, json_path, rename_reference
 from .documents.shapes import Schema
-from .kinds import Kind
 from .sealing import Body, Sealer, with_value
+from .shelf import Based, Shelf
 from .store import audit, documents
-from .store.database import Database
 from .store.documents import Stored
 
 EMBEDDED = "embedded/"
@@ -45,53 +38,28 @@ class Applied:
 
 
 @define(kw_only=True)
-class Documents:
+class Documents(Shelf):
     """
-    The documents of one kind.
+    The documents of one kind, and their lives.
 
     Every change names its *actor* and goes into the audit trail. A change that fails
-    leaves everything as it was.
+    leaves everything as it was; where the document is at another revision than the
+    change is *based_on* (None: any), that is StaleRevision.
     """
 
-    kind: Kind
-    database: Database
     sealer: Sealer
     clock: Clock
     chance: SystemChance
     changed: Callable[[], None]
     schema_of: Callable[[Stored], Schema]
 
-    def list(self) -> builtins.list[Stored]:
-        """All that are listed, by name."""
-        with self.database.read() as connection:
-            return documents.listed(connection, self.kind.name)
-
-    def get(self, name: str) -> Stored:
-        """The one called *name*; NotFound."""
-        with self.database.read() as connection:
-            return self._found(connection, name)
-
-    def by_id(self, id: str) -> Stored:
-        """The one with this lasting id, listed or not; NotFound."""
-        with self.database.read() as connection:
-            stored = documents.by_id(connection, id)
-        if stored is None or stored.kind != self.kind.name:
-            raise NotFound(self.kind.title, id)
-        return stored
-
-    def export(self, name: str) -> dict[str, Any]:
-        """The document as `apply` takes it here; secrets sealed or referred to."""
-        return dict(self.get(name).body)
-
-    def apply(
-        self, document: Body, *, actor: str, based_on: int | None = None
-    ) -> Applied:
+    def apply(self, document: Body, *, actor: str, based_on: Based = None) -> Applied:
         """
         Store *document* under its name: a new one, or in place of the old.
 
         Stored secrets that it leaves out are kept, unless they would go to another
         place. Raises Invalid with every mistake; StaleRevision where the document was
-        changed since the revision *based_on* (None: since read here).
+        changed since the revision *based_on* (None: since read here; 0: it is there).
         """
         return self._apply(document, _name_in(document), actor, based_on)
 
@@ -115,11 +83,6 @@ class Documents:
             raise NotFound(self.kind.title, id)
         return self._apply(document, name, actor, based_on, old, without)
 
-    def users(self, id: str) -> builtins.list[Stored]:
-        """The documents that refer to the one with this id, by name."""
-        with self.database.read() as connection:
-            return documents.referrers(connection, id)
-
     def embed(self, document: Body, *, owner: str, actor: str) -> str:
         """
         Store a consumer's own settings, unlisted; the name to send by.
@@ -132,10 +95,16 @@ class Documents:
             applied = self._apply(given, EMBEDDED + owner, actor, None)
         return applied.stored.name
 
-    def set_secret(self, name: str, field: str, value: str, *, actor: str) -> Stored:
+    def set_secret(
+        self, name: str, field: str, value: str, *, actor: str, based_on: Based = None
+    ) -> Stored:
         """Seal *value* as the secret called *field*: `auth.password`, `password`."""
-        old = self.get(name)
-        path = self._secret_path(old, field)
+        with self.database.read() as connection:
+            old = self._found(connection, name, based_on)
+        path = self.sealer.path_of(old.body, field)
+        if path is None:
+            message = f"{field!r} is no secret of this {self.kind.title}"
+            raise Invalid(name, [Problem(path=f"$.{field}", message=message)])
         body = with_value(old.body, path, value)
         return self._apply(body, name, actor, old.revision).stored
 
@@ -177,7 +146,9 @@ class Documents:
             raise Invalid(what, problems)
         return body, old, id, warnings + self.kind.warn(body)
 
-    def rename(self, old: str, new: str, *, actor: str) -> Stored:
+    def rename(
+        self, old: str, new: str, *, actor: str, based_on: Based = None
+    ) -> Stored:
         """Give it another name; all that refers to it goes on doing so. NameTaken."""
         wrong = not isinstance(new, str) or not _NAME.fullmatch(new)
         if wrong or new != new.strip():
@@ -185,7 +156,7 @@ class Documents:
             raise Invalid("new name", [Problem(path="$.name", message=message)])
 
         def work(connection: Connection) -> Stored:
-            stored = self._found(connection, old)
+            stored = self._found(connection, old, based_on)
             renamed = self._next(stored, {**stored.body, "name": new}, name=new)
             documents.put(connection, renamed, new=False)
             self._audit(connection, actor, "rename", renamed, {"from": old})
@@ -196,7 +167,9 @@ class Documents:
         self.changed()
         return renamed
 
-    def delete(self, name: str, *, actor: str, force: bool = False) -> None:
+    def delete(
+        self, name: str, *, actor: str, force: bool = False, based_on: Based = None
+    ) -> None:
         """
         Delete it; InUse, with the users' names, where something refers to it.
 
@@ -204,7 +177,7 @@ class Documents:
         """
 
         def work(connection: Connection) -> None:
-            stored = self._found(connection, name)
+            stored = self._found(connection, name, based_on)
             users = [
                 f"{user.kind.replace('_', ' ')} {user.name!r}"
                 for user in documents.referrers(connection, stored.id)
@@ -238,7 +211,7 @@ class Documents:
         document: Body,
         name: Any,
         actor: str,
-        based_on: int | None,
+        based_on: Based,
         old: Stored | None = None,
         without: Collection[str] = (),
     ) -> Applied:
@@ -251,11 +224,7 @@ class Documents:
             stored = documents.first(self.kind.name, id, name, listed, body, now)
         else:
             stored = self._next(old, body, name=name)
-        if based_on is not None and based_on != stored.revision - 1:
-            raise StaleRevision(
-                f"{self.kind.title} {name!r} was changed since revision {based_on}",
-                "read it again, then change it",
-            )
+        self._fresh(name, stored.revision - 1, based_on)
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
         moved = old is not None and bool(self.kind.moved(old.body, body))
@@ -293,38 +262,6 @@ class Documents:
         """Put off its collection; whether it was still there."""
         now = self.clock.now().timestamp()
         return self.database.write(lambda c: documents.touch(c, stored.id, now))
-
-    def _targets(
-        self, connection: Connection, body: Body
-    ) -> tuple[dict[str, str], builtins.list[Problem]]:
-        """The ids of what *body* names, by place; a problem where there is none."""
-        targets, problems = {}, []
-        for one in references(body, self.kind.schema(body)):
-            target = documents.by_name(connection, one.kind, one.name)
-            if target is not None:
-                targets[one.pointer] = target.id
-                continue
-            path = "$" + one.pointer.replace("/", ".")
-            message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
-            remedy = "apply that one first"
-            problems.append(Problem(path=path, message=message, remedy=remedy))
-        return targets, problems
-
-    def _secret_path(self, stored: Stored, field: str) -> builtins.list[str]:
-        """Where the secret called *field* stands, at the top or in auth; Invalid."""
-        wanted = field.removeprefix("$.").split(".")
-        for path in (wanted, ["auth", *wanted]):
-            probe = with_value(stored.body, path, "")
-            if "/" + "/".join(path) in secret_pointers(probe, self.kind.schema(probe)):
-                return path
-        message = f"{field!r} is no secret of this {self.kind.title}"
-        raise Invalid(stored.name, [Problem(path=f"$.{field}", message=message)])
-
-    def _found(self, connection: Connection, name: str) -> Stored:
-        found = documents.by_name(connection, self.kind.name, name)
-        if found is None:
-            raise NotFound(self.kind.title, name)
-        return found
 
     def _next(self, old: Stored, body: Body, name: str | None = None) -> Stored:
         return evolve(

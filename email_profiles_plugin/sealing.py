@@ -97,6 +97,15 @@ class Sealer:
 
         return map_secrets(given, self.schema(given), change)
 
+    def path_of(self, body: Body, field: str) -> list[str] | None:
+        """Where the secret called *field* stands in *body*: at its top, or in auth."""
+        wanted = field.removeprefix("$.").split(".")
+        for path in (wanted, ["auth", *wanted]):
+            probe = with_value(body, path, "")
+            if "/" + "/".join(path) in secret_pointers(probe, self.schema(probe)):
+                return path
+        return None
+
     def reseal(self, body: Body, id: str) -> dict[str, Any]:
         """
         *body* with each sealed value sealed by the newest key.

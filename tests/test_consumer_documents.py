@@ -21,7 +21,13 @@ PROFILE: dict[str, Any] = {
 }
 DOCUMENTS: dict[str, dict[str, Any]] = {
     "alarm_notification": {"name": "night-shift", "profile": "plant-alerts"},
-    "report_schedule": {"name": "daily-energy", "profile": "plant-alerts"},
+    "report_schedule": {
+        "name": "daily-energy",
+        "profile": "plant-alerts",
+        "from_address": "reports@plant.example",
+        "to": ["manager@plant.example"],
+        "source": {"callable": "energy"},
+    },
 }
 """The least that there is of each kind."""
 
@@ -57,7 +63,8 @@ def test_apply_and_export(profiles: EmailProfiles, kind: str) -> None:
 @KINDS
 def test_every_mistake_is_told(profiles: EmailProfiles, kind: str) -> None:
     """A document with several mistakes gets a sentence for each."""
-    wrong = {"name": "a/b", "enabled": "yes", "profil": "x", "profile": 4}
+    mistakes = {"name": "a/b", "enabled": "yes", "profil": "x", "profile": 4}
+    wrong = {**DOCUMENTS[kind], **mistakes}
     with pytest.raises(Invalid) as refused:
         profiles.documents[kind].apply(wrong, actor="test")
 

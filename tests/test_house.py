@@ -32,11 +32,15 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses console.forms console.forms.* documents documents.* encodings
-        grant_rules linter masking media_types message oauth oauth.* parts presets
-        presets.* remedies remedies.* roles settlement smtp smtp.dialogue smtp.flight
-        smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction token_linter
-        token_rules verdict
+        addresses console.forms console.forms.* consumers consumers.reports
+        consumers.reports.cells consumers.reports.cron consumers.reports.csv_file
+        consumers.reports.page consumers.reports.queries consumers.reports.recipients
+        consumers.reports.rules consumers.reports.schedule consumers.reports.table
+        consumers.reports.templates consumers.reports.timetable documents documents.*
+        encodings grant_rules linter masking media_types message oauth oauth.* parts
+        presets presets.* remedies remedies.* roles settlement smtp smtp.dialogue
+        smtp.flight smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction
+        token_linter token_rules verdict
         """,
     IO: """
         clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire
@@ -45,19 +49,23 @@ FLOORS = {
     SERVICES: """
         access announcement builtin client_trial consumer_kinds granting keepsakes kinds
         management outbox outbox.* profiles providers providers.* provision renewal
-        resolution sealing sign_ins submission token_vault tokens trial
+        resolution sealing shelf sign_ins submission token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime
         """,
     EDGES: """
-        console console.*
+        console console.* consumers.*
         """,
     FACE: """
         cli cli.*
         """,
 }
-"""Which module is on which floor."""
+"""
+Which module is on which floor; the first pattern that fits decides.
+
+A consumer's pure rules are on floor 1, for the documents that are kept of it.
+"""
 
 OUTSIDE = (PLUGIN, f"{PLUGIN}.testing", f"{PLUGIN}.testing.*")
 """On no floor: the front door, which exports lazily, and what tests stand on."""

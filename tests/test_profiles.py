@@ -129,6 +129,26 @@ def test_a_stale_revision_is_refused(idle: EmailProfiles) -> None:
     assert "x" == idle.profiles.get("plant").body["description"]
 
 
+def test_every_change_may_name_its_revision(idle: EmailProfiles) -> None:
+    """Create only, secret, rename, delete: a stale one is refused, and changes none."""
+    profiles = idle.profiles
+    profiles.apply(BASIC, actor="one", based_on=0)
+    for change in (
+        lambda: profiles.apply({**BASIC, "description": "x"}, actor="two", based_on=0),
+        lambda: profiles.set_secret("plant", "password", "x", actor="two", based_on=7),
+        lambda: profiles.rename("plant", "other", actor="two", based_on=7),
+        lambda: profiles.delete("plant", actor="two", based_on=7),
+    ):
+        with pytest.raises(StaleRevision):
+            change()
+    assert 1 == profiles.get("plant").revision
+
+    profiles.set_secret("plant", "password", "x", actor="two", based_on=1)
+    profiles.rename("plant", "other", actor="two", based_on=2)
+    profiles.delete("other", actor="two", based_on=3)
+    assert [] == profiles.list()
+
+
 def without_password(**smtp: Any) -> dict[str, Any]:
     return {
         "name": "plant",

@@ -40,6 +40,10 @@ GROUPS = {
     "Advanced OAuth2 Settings",
     "Limits",
     "Policy",
+    "Email",
+    "Schedule",
+    "Source",
+    "Report",
 }
 
 
@@ -197,6 +201,7 @@ SECRETS = {
     ("auth_basic", "password"),
     ("oauth2_client", "client_secret"),
     ("oauth2_client", "private_key"),
+    ("report_schedule", "source.password"),
 }
 
 

@@ -216,6 +216,7 @@ ALL_ERRORS = [
     errors.ConnectFailed("connect", "x", "y"),
     errors.Disconnected("RCPT", "x"),
     errors.PluginFailed("x", "y"),
+    errors.ReportFailed("x", "source", "y"),
     errors.SlowDown("x", 10, "y"),
     errors.TokenTimeout("x"),
 ]

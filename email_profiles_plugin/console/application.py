@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from . import moments, origins
+from .api import PLACES as API_PLACES
 from .calls import Console
 from .frame import Frame
 from .gate import Gate
@@ -32,6 +33,7 @@ PLACES: tuple[Place, ...] = (
     *plugins.PLACES,
     *audit.PLACES,
     *access.PLACES,
+    *API_PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""
 

@@ -270,6 +270,7 @@ sign_in = Table(
     UniqueConstraint("session_hash"),
 )
 """Sign-in links of the console, and the session that each was spent for."""
+
 keepsake = Table(
     "keepsake",
     metadata,
@@ -280,4 +281,44 @@ keepsake = Table(
 """
 What is kept for a browser until it comes back: a device's code, a test's verifier.
 *sealed* is bound to its purpose, its session and its key.
+"""
+
+report_clock = Table(
+    "report_clock",
+    metadata,
+    Column("schedule_id", String(36), primary_key=True),
+    Column("timetable", String(300), nullable=False),
+    Column("since", Float, nullable=False),
+)
+"""Up to which moment the firings of a schedule are dealt with, by which timetable."""
+
+report_run = Table(
+    "report_run",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("schedule_id", String(36), nullable=False),
+    Column("schedule_name", String(80), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("asked_by", String(200), nullable=False),
+    Column("scheduled_at", Float, nullable=False),
+    Column("missed", Integer, nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("owner", String(36)),
+    Column("tries", Integer, nullable=False),
+    Column("started_at", Float, nullable=False, index=True),
+    Column("lost_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("row_count", Integer),
+    Column("message_id", String(36)),
+    Column("recipients", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    UniqueConstraint("schedule_id", "key"),
+    Index("ix_report_run_schedule", "schedule_id", "started_at"),
+)
+"""
+Every run of a report schedule, one for a firing: *key* is the firing, and *missed* how
+many before it were made good by it. *message_id* is the message's id in the outbox.
 """

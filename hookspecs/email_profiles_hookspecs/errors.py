@@ -26,6 +26,7 @@ All errors that cross the contract.
     │   └── TokenTimeout (TimeoutError) none within access_token_timeout_s
     ├── HttpError                       a request got no usable answer
     ├── PluginFailed                    a mode's plugin raised what is none of these
+    ├── ReportFailed                    a report can't be made
     └── SubmissionError                 the mail server, by stage
         ├── ConnectFailed (OSError)     name, route, port
         ├── TlsFailed                   handshake, certificate, versions
@@ -173,6 +174,15 @@ class HttpError(_Said):
 
 class PluginFailed(_Said):
     """The plugin of a mode raised what is no contract error: its type, no values."""
+
+
+class ReportFailed(_Said):
+    """A report can't be made; *stage* is what it failed at: source, template, ..."""
+
+    def __init__(self, message: str, stage: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, stage, remedy)
+        self.stage = stage
 
 
 class TokenError(_Said):

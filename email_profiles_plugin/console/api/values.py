@@ -1,0 +1,122 @@
+"""Values as JSON has them, and the schemas of that: both from the attrs classes."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from inspect import cleandoc
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+Schema = dict[str, Any]
+
+COMPONENTS = "#/components/schemas/"
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: JSON can say it, UTF-8 can't."""
+
+
+def octets(value: object) -> bytes:
+    """*value*, of JSON's types, as JSON in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
+
+
+def as_json(value: object) -> Any:
+    """
+    *value* in JSON's types: an attrs value by its fields and its properties.
+
+    What is hidden in a repr is left out; times are RFC 3339, UTC.
+    """
+    if attrs.has(type(value)):
+        return {
+            name: as_json(getattr(value, name)) for name, _ in _members(type(value))
+        }
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return {str(name): as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    return value
+
+
+def _members(kind: type) -> Iterator[tuple[str, Any]]:
+    """The names and types of what is shown of *kind*."""
+    hints = get_type_hints(kind)
+    for field in attrs.fields(kind):
+        if field.repr:
+            yield field.name, hints[field.name]
+    for name in dir(kind):
+        made = getattr(kind, name)
+        if isinstance(made, property) and not name.startswith("_"):
+            yield name, get_type_hints(made.fget)["return"]
+
+
+def schema_of(kind: Any) -> Schema:
+    """The schema of what `as_json` makes of a *kind*; attrs classes by reference."""
+    if kind is datetime:
+        return {"type": "string", "format": "date-time"}
+    if kind in _PLAIN:
+        return {"type": _PLAIN[kind]}
+    if attrs.has(kind):
+        return {"$ref": COMPONENTS + kind.__name__}
+    origin, of = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"enum": list(of)}
+    if origin in (Union, types.UnionType):
+        return _either([schema_of(one) for one in of])
+    if origin in (tuple, list):
+        return {"type": "array", "items": schema_of(of[0])}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": schema_of(of[1])}
+    return {}
+
+
+_PLAIN: Mapping[Any, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+
+
+def _either(schemas: list[Schema]) -> Schema:
+    simple = [one for one in schemas if isinstance(one.get("type"), str)]
+    if len(simple) < len(schemas):
+        return {"anyOf": schemas}
+    joined: Schema = {}
+    for one in simple:
+        joined |= one
+    return joined | {"type": [one["type"] for one in simple]}
+
+
+def components_of(kind: Any) -> dict[str, Schema]:
+    """The schema of *kind* and of all that it holds, by their names."""
+    found: dict[str, Schema] = {}
+    waiting = [kind]
+    while waiting:
+        one = waiting.pop()
+        if not attrs.has(one):
+            waiting += get_args(one)
+        elif one.__name__ not in found:
+            members = dict(_members(one))
+            found[one.__name__] = _object(one, members)
+            waiting += members.values()
+    return found
+
+
+def _object(kind: type, members: Mapping[str, Any]) -> Schema:
+    return {
+        "title": kind.__name__,
+        "description": cleandoc(kind.__doc__ or ""),
+        "type": "object",
+        "properties": {name: schema_of(one) for name, one in members.items()},
+        "required": list(members),
+        "additionalProperties": False,
+    }

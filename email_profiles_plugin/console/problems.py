@@ -1,0 +1,153 @@
+"""Problem details: what is wrong, as programs are told it (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from email_profiles_hookspecs import Problem, errors
+from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
+
+from . import refusals
+
+MEDIA_TYPE = "application/problem+json"
+TYPES = "urn:email-profiles:problem:"
+
+
+class ProblemDetails(Exception):
+    """
+    A call is refused: *status*, and why, in *detail* and *problems*.
+
+    *kind* is the last part of the type's URI; *remedy* says what to do.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        remedy: str = "",
+        problems: Sequence[Problem] = (),
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.remedy = remedy
+        self.problems = tuple(problems)
+        self.headers = dict(headers or {})
+        self.more = more
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of it."""
+        told: dict[str, Any] = {
+            "type": TYPES + self.kind,
+            "title": self.kind.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.remedy:
+            told["remedy"] = self.remedy
+        if self.problems:
+            told["problems"] = [
+                {"path": one.path, "message": one.message, "remedy": one.remedy}
+                for one in self.problems
+            ]
+        return {**told, **self.more}
+
+    def response(self) -> Response:
+        """The answer."""
+        return JSONResponse(
+            self.document(), self.status, self.headers, media_type=MEDIA_TYPE
+        )
+
+
+def details_of(error: EmailProfilesError) -> ProblemDetails:
+    """*error*, of the contract, with the HTTP state that a page has for it too."""
+    status = refusals.status_of(error)
+    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if isinstance(error, Invalid):
+        count = len(error.problems)
+        mistakes = "one mistake" if count == 1 else f"{count} mistakes"
+        return ProblemDetails(
+            status,
+            "invalid",
+            f"{error.what}: {mistakes}",
+            remedy=error.remedy,
+            problems=error.problems,
+        )
+    more: dict[str, Any] = {"stage": error.stage} if error.stage else {}
+    return ProblemDetails(
+        status,
+        kind_of(error),
+        str(getattr(error, "message", "") or error),
+        remedy=error.remedy,
+        headers=headers,
+        **more,
+    )
+
+
+def kind_of(error: EmailProfilesError) -> str:
+    """`stale-revision` for StaleRevision; of a plugin's own error, its next of kin."""
+    for one in type(error).__mro__:
+        if getattr(errors, one.__name__, None) is one:
+            return re.sub(r"(?<!^)(?=[A-Z])", "-", one.__name__).lower()
+    return "error"
+
+
+def unauthorized() -> ProblemDetails:
+    """Nobody has signed in."""
+    return ProblemDetails(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthorized",
+        "this needs an API token, or a session of the console",
+        remedy="send the header Authorization: Bearer, with a token",
+        headers={"WWW-Authenticate": 'Bearer realm="email-profiles"'},
+    )
+
+
+def forbidden(need: str) -> ProblemDetails:
+    """Who asks may not; *need* is the least role that may."""
+    return ProblemDetails(
+        HTTPStatus.FORBIDDEN,
+        "forbidden",
+        f"this needs the role {need}",
+        remedy=f"use a token with the role {need}",
+    )
+
+
+def not_found(path: str) -> ProblemDetails:
+    """There is no such place."""
+    return ProblemDetails(
+        HTTPStatus.NOT_FOUND,
+        "not-found",
+        f"there is nothing at {path[:200]}",
+        remedy="the places are in openapi.json",
+    )
+
+
+def not_allowed(method: str, allowed: Sequence[str]) -> ProblemDetails:
+    """The place is there, and takes other methods."""
+    allow = ", ".join(sorted(allowed))
+    return ProblemDetails(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        f"{method[:20]} is not allowed here; {allow} is",
+        headers={"Allow": allow},
+    )
+
+
+def too_large(most: int) -> ProblemDetails:
+    """The body has more than *most* octets."""
+    return ProblemDetails(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "content-too-large",
+        f"the body has more than {most} octets",
+    )

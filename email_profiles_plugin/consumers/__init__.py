@@ -1,0 +1,1 @@
+"""Those who send by a profile's name: alarm notification, reports, scripts."""

@@ -1,0 +1,54 @@
+"""Queries: what can be said of SQL, and of a database's URL, without running either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_IGNORED = re.compile(
+    r"""
+    '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`      # text and quoted names
+    | --[^\n]* | /\*.*?\*/ | \$(\w*)\$.*?\$\1\$    # comments, PostgreSQL's quotes
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_FIRST = re.compile(r"\W*(\w+)")
+_NAMED = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+_URL = re.compile(
+    r"(?P<kind>[a-z][a-z0-9_]*)(?:\+[a-z0-9_]+)?://(?P<rest>.*)", re.DOTALL
+)
+_READS = ("select", "with", "values", "table", "show", "explain")
+
+
+def mistakes_of_sql(sql: str) -> Iterator[tuple[str, str]]:
+    """Why *sql* is no query that only reads: what, and what to do."""
+    bare = _IGNORED.sub(" ", sql).strip()
+    first = _FIRST.match(bare)
+    if first is None:
+        yield "is empty", "write a query"
+    elif first[1].lower() not in _READS:
+        yield (
+            f"begins with {first[1][:20].upper()}: a report only reads",
+            "begin with SELECT or WITH",
+        )
+    if ";" in bare.rstrip("; \n\t\r"):
+        yield "holds more than one statement", "leave out what follows the ;"
+
+
+def named_in(sql: str) -> list[str]:
+    """The parameters that *sql* names (`:line`), in their order."""
+    return list(dict.fromkeys(_NAMED.findall(_IGNORED.sub(" ", sql))))
+
+
+def mistake_of_url(url: str) -> tuple[str, str] | None:
+    """Why *url* can't be a database's: what, and what to do."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        return (
+            "is not a database URL",
+            "for example postgresql+psycopg://reader@host/db",
+        )
+    account = parts["rest"].partition("/")[0].rpartition("@")[0]
+    if ":" in account:
+        return "holds a password", "leave it out here, and give it as password"
+    return None

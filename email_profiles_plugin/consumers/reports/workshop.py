@@ -1,0 +1,147 @@
+"""The workshop: where a schedule's rows and recipients are had, and its report made."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from attrs import evolve, frozen
+
+from email_profiles_hookspecs.errors import ReportFailed
+from email_profiles_hookspecs.services import Clock
+
+from ...documents import secret_reference
+from ...secrets import Keyring, SecretReader
+from ...store.documents import Stored
+from .calling import call
+from .edition import Edition, Job
+from .press import Press
+from .recipients import named
+from .registry import Registry
+from .schedule import Method, ReportSchedule, schedule_from_document
+from .spool import Spool, spool
+from .table import Occasion, Table
+from .timetable import Timetable
+
+Named = Sequence[tuple[Method, str]]
+
+
+@frozen(kw_only=True)
+class Workshop:
+    """Makes editions; the host's callables run here, all else in the press."""
+
+    clock: Clock
+    keyring: Keyring
+    registry: Registry
+    press: Press
+    memory: int
+
+    def edition(
+        self,
+        schedule: ReportSchedule,
+        occasion: Occasion,
+        folder: Path,
+        formats: tuple[str, ...],
+        *,
+        mailed: bool,
+    ) -> Edition:
+        """The report in *folder*; *mailed*: it is to be sent, not looked at."""
+        begun = self.clock.monotonic()
+        spooled = None
+        if schedule.source.callable is not None:
+            spooled = self._spooled(schedule, occasion, folder)
+        spent = self.clock.monotonic() - begun
+        return self.press.make(
+            Job(
+                schedule=evolve(
+                    schedule, source=evolve(schedule.source, password=None)
+                ),
+                occasion=occasion,
+                folder=folder,
+                spooled=spooled,
+                password=self._password(schedule),
+                formats=formats,
+                in_mail=mailed and schedule.show_in_mail,
+                mailed=mailed,
+                seconds=max(schedule.time_limit_s - spent, 1),
+                memory=self.memory,
+            )
+        )
+
+    def _spooled(
+        self, schedule: ReportSchedule, occasion: Occasion, folder: Path
+    ) -> Spool:
+        """What the host's callable gives, in a file."""
+        name = schedule.source.callable or ""
+        source = self.registry.source(name)
+        monotonic = self.clock.monotonic
+        until = monotonic() + schedule.time_limit_s
+
+        def going() -> None:
+            if monotonic() > until:
+                raise TimeoutError("its time is up")
+
+        def work() -> Spool:
+            table = source(occasion)
+            if not isinstance(table, Table):
+                kind = type(table).__name__
+                raise ReportFailed(f"{name!r} returned {kind}, not a Table", "source")
+            return spool(folder / "rows", table, schedule.max_rows, going)
+
+        return call(work, schedule.time_limit_s, "source", self.press.stopped)
+
+    def addressees(self, schedule: ReportSchedule, occasion: Occasion) -> Named:
+        """Those whom the host's callable names."""
+        others = schedule.recipients_from
+        if others.callable is None:
+            return ()
+        who = self.registry.addressees(others.callable)
+        return call(
+            lambda: list(named(who(occasion), others.method)),
+            schedule.time_limit_s,
+            "recipients",
+            self.press.stopped,
+        )
+
+    def _password(self, schedule: ReportSchedule) -> str | None:
+        if schedule.source.password is None or schedule.source.url is None:
+            return None
+        place = f"{schedule.id}#/source/password"
+        reference = secret_reference(place, schedule.source.password)
+        return SecretReader(self.keyring).read(reference)
+
+
+def schedule_of(stored: Stored) -> ReportSchedule:
+    """The schedule in a stored document."""
+    return schedule_from_document(
+        stored.body,
+        id=stored.id,
+        revision=stored.revision,
+        updated_at=stored.updated_at,
+    )
+
+
+def occasion_of(schedule: ReportSchedule, moment: datetime) -> Occasion:
+    """What a report of *moment* is made for."""
+    previous = None
+    if schedule.cron is not None:
+        previous = Timetable.read(schedule.cron, schedule.timezone).before(moment)
+    return Occasion(
+        schedule=schedule.name,
+        scheduled_at=moment.astimezone(ZoneInfo(schedule.timezone)),
+        previous_at=previous,
+        parameters=schedule.parameters,
+    )
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for one report; what a source still writes there is not waited for."""
+    with tempfile.TemporaryDirectory(
+        prefix="email-profiles-report-", ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
