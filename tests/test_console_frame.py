@@ -171,6 +171,18 @@ def test_every_answer_has_its_headers(console: ConsoleServer) -> None:
         assert policy.startswith("default-src 'none'"), (answer.url, policy)
 
 
+def test_files_are_kept_by_browsers(console: ConsoleServer) -> None:
+    """And asked for anew only where they have changed."""
+    browser = console.browser()
+    first = browser.get("/static/pico.min.css")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    second = browser.get("/static/pico.min.css", headers=tag)
+
+    assert [200, 304] == [first.status_code, second.status_code]
+    assert ["no-cache"] * 2 == [one.headers["Cache-Control"] for one in (first, second)]
+    assert "Set-Cookie" not in first.headers
+
+
 def test_pages_have_nothing_inline(console: ConsoleServer) -> None:
     """No script, no style, no handler: the policy would refuse each."""
     admin = console.signed_in()
