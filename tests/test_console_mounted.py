@@ -92,7 +92,7 @@ def test_in_a_fastapi_application(profiles: EmailProfiles, authenticate: Any) ->
         assert "Sign out" not in page.text
         assert 404 == browser.get("/sign-in").status_code
         assert 403 == browser.get("/access").status_code
-        assert f"{host.url}/tools/email/plugins" == browser.get("/").url
+        assert f"{host.url}/tools/email/profiles" == browser.get("/").url
         assert '"/hello"' == browser.get(f"{host.url}/hello").text
 
 
@@ -193,7 +193,7 @@ def test_in_a_flask_application(profiles: EmailProfiles) -> None:
         assert (401, True) == (stranger.status_code, "Sign in first" in stranger.text)
 
         page = browser.get(f"{url}/login?name=anna&role=admin")
-        assert (200, f"{url}/console/plugins") == (page.status_code, page.url)
+        assert (200, f"{url}/console/profiles") == (page.status_code, page.url)
         check_addresses(browser, page.text, "/console")
         told = browser.post("/access/revoke", {"name": "nightly"})
         assert "The API token nightly was revoked." in told.text

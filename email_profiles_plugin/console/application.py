@@ -21,7 +21,21 @@ from .frame import Frame
 from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
-from .pages import access, audit, home, outbox, plugins, sign_in
+from .pages import (
+    access,
+    audit,
+    callback,
+    client_trial,
+    clients,
+    device,
+    home,
+    outbox,
+    plugins,
+    sign_in,
+    token,
+    trial,
+)
+from .pages import profiles as profile_pages
 from .places import Place
 from .sessions import Sessions
 
@@ -30,6 +44,13 @@ if TYPE_CHECKING:
 
 PLACES: tuple[Place, ...] = (
     *home.PLACES,
+    *profile_pages.PLACES,
+    *clients.PLACES,
+    *token.PLACES,
+    *device.PLACES,
+    *callback.PLACES,
+    *trial.PLACES,
+    *client_trial.PLACES,
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
