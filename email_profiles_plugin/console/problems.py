@@ -107,5 +107,6 @@ KINDS: Mapping[int, str] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "content-too-large",
     HTTPStatus.TOO_MANY_REQUESTS: "too-many-requests",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
 }
 """What the console itself refuses, whatever was asked."""
