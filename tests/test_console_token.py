@@ -106,8 +106,9 @@ def bench(
     with served(profiles) as console:
         bench = Bench(profiles, clock, authorization_server, console)
         yield bench
-    seen = "".join(bench.pages)
-    assert [] == [one for one in ("c4n4ry", "device_code") if one in seen]
+    seen, issued = "".join(bench.pages), authorization_server._validator
+    secret = ["c4n4ry", *issued.tokens, *issued.codes]
+    assert [] == [one for one in secret if one in seen]
 
 
 def buttons(page: requests.Response) -> set[str]:
@@ -267,6 +268,8 @@ def test_answers_that_are_not_taken(bench: Bench) -> None:
         assert (409, True) == (page.status_code, why in unescape(page.text)), why
         assert "" == urlsplit(page.url).query
         assert "What to do" in page.text
+    nobody = bench.console.browser().get(back)
+    assert (409, True) == (nobody.status_code, "not signed in" in nobody.text)
     acting_as(anna, Role.OPERATOR)
     assert "may not do this" in anna.get(back).text
     acting_as(anna, Role.ADMIN)

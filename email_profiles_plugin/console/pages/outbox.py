@@ -89,7 +89,10 @@ def cancel(call: Call) -> Response:
 
 def decide(call: Call) -> Response:
     """What *unknown* means, and what may be decided, before it is."""
-    return call.page("message_settle.html", entry=_found(call), decisions=DECISIONS)
+    entry = _found(call)
+    if not _unknown(entry):
+        return call.to("message", id=entry.id, said="There is nothing to decide.")
+    return call.page("message_settle.html", entry=entry, decisions=DECISIONS)
 
 
 def settle(call: Call) -> Response:
