@@ -36,8 +36,9 @@ SHUT_RDWR = 2
 
 @frozen(kw_only=True)
 class Answer(HttpReply):
-    """A reply that remembers the secrets that were *sent*, to mask what quotes it."""
+    """A reply that remembers the *host* asked, and the secrets *sent* to it."""
 
+    host: str = ""
     sent: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -155,6 +156,7 @@ class HttpClient:
                     status=response.status_code,
                     headers={k.lower(): v for k, v in response.headers.items()},
                     body=bytes(octets),
+                    host=target.host,
                     sent=sent,
                 )
 

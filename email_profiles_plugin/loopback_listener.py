@@ -73,15 +73,29 @@ class LoopbackListener:
     """
     Listens at *path* on 127.0.0.1, on *port* (0: one that is free).
 
-    *host* is how the redirect URI calls this machine: 127.0.0.1 or localhost.
+    *host* is how the redirect URI calls this machine: 127.0.0.1 or localhost. *uri* is
+    that URI where it is registered, which is kept to the letter.
     """
 
     path: str
     answer: Answer
     port: int = 0
     host: str = ADDRESS
+    uri: str = ""
     _open: dict[asyncio.Task[None], bool] = field(factory=dict, init=False)
     _over: asyncio.Future[None] = field(init=False)
+
+    @classmethod
+    def at(cls, uri: str, answer: Answer, port: int = 0) -> LoopbackListener:
+        """Listen where *uri* leads, on *port* where it names none."""
+        parts = urlsplit(uri)
+        return cls(
+            path=parts.path or "/",
+            answer=answer,
+            port=parts.port or port,
+            host=parts.hostname or ADDRESS,
+            uri=uri,
+        )
 
     def serve(self, ready: Callable[[str], None], timeout: float) -> bool:
         """
@@ -99,7 +113,7 @@ class LoopbackListener:
         )
         async with server:
             self.port = server.sockets[0].getsockname()[1]
-            ready(f"http://{self.host}:{self.port}{self.path}")
+            ready(self._redirect_uri())
             await asyncio.wait([self._over], timeout=timeout)
             server.close()
             await _turns()
@@ -109,6 +123,12 @@ class LoopbackListener:
             return False
         self._over.result()
         return True
+
+    def _redirect_uri(self) -> str:
+        parts = urlsplit(self.uri or f"http://{self.host}{self.path}")
+        if parts.port is not None:
+            return self.uri
+        return parts._replace(netloc=f"{parts.netloc}:{self.port}").geturl()
 
     async def _finish(self) -> None:
         """Whoever asked is answered; who only holds a connection is cut."""
@@ -168,7 +188,8 @@ class LoopbackListener:
             return _refusal(400)
         pairs = (line.partition(":") for line in lines[1:])
         hosts = [value.strip() for name, _, value in pairs if name.lower() == "host"]
-        if hosts != [f"{self.host}:{self.port}"]:
+        ours = [f"{self.host}:{self.port}", *([self.host] if self.port == 80 else [])]
+        if len(hosts) != 1 or hosts[0].lower() not in ours:
             # A name that leads here by somebody else's DNS is not ours.
             return _refusal(421)
         if not words[1].startswith("/") or words[1].startswith("//"):

@@ -30,6 +30,19 @@ HARMLESS = frozenset(
 LONGEST = 20_000
 """Characters of a text that are looked at; of which the first words are shown."""
 
+_NAMED = re.compile(
+    r"""
+    (?P<before>
+        (?<![a-z_]) (?!error_) (?:[a-z]+_)*
+        (?: token | secret | assertion | password | code | code_verifier )
+        (?: ["']\s*:\s*(?P<quote>["']) | = | > )
+    )
+    (?(quote) (?:[^"'\\]|\\.)* | [^&<>\s"']+ )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A secret by its name: in JSON, in a form, in XML; cut off or not."""
+
 _TOKENLIKE = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.?")
 
@@ -66,8 +79,13 @@ def spellings(
 
 
 def mask(text: str, sent: Iterable[str]) -> str:
-    """*text* without what was *sent*, and without whatever looks like a token."""
-    return _TOKENLIKE.sub(_hide, _without(text, sent))
+    """
+    *text* without what was *sent*, and without whatever looks like a token.
+
+    Whatever has the name of a secret is one, however it looks.
+    """
+    named = _NAMED.sub(r"\g<before>***", _without(text, sent))
+    return _TOKENLIKE.sub(_hide, named)
 
 
 def quote(text: str, sent: Iterable[str], limit: int = 200) -> str:

@@ -139,8 +139,7 @@ class Documents(Shelf):
             with self.database.read() as connection:
                 problems += self._targets(connection, body)[1]
         if not problems:
-            before = old.body if old is not None else None
-            problems = self.sealer.problems(body, before, id)
+            problems = self.sealer.problems(body, old.body if old else None, id)
             problems += self.kind.check(body, id)
         if problems:
             raise Invalid(what, problems)
@@ -152,8 +151,8 @@ class Documents(Shelf):
         """Give it another name; all that refers to it goes on doing so. NameTaken."""
         wrong = not isinstance(new, str) or not _NAME.fullmatch(new)
         if wrong or new != new.strip():
-            message = "has to have 1 to 64 characters, no slash, no control character"
-            raise Invalid("new name", [Problem(path="$.name", message=message)])
+            said = "has to have 1 to 64 characters, no slash, no control character"
+            raise Invalid("new name", [Problem(path="$.name", message=said)])
 
         def work(connection: Connection) -> Stored:
             stored = self._found(connection, old, based_on)
@@ -239,13 +238,12 @@ class Documents(Shelf):
             self.kind.touched(connection, stored, moved)
             if old is not None and old.name != name:
                 self._follow(connection, actor, stored, old.name)
-            action = "create" if old is None else "change"
             self._audit(connection, actor, action, stored, detail)
 
+        action = "create" if old is None else "change"
         self.database.write(work)
         self.changed()
-        change = "created" if old is None else "changed"
-        return Applied(stored=stored, change=change, warnings=tuple(warnings))
+        return Applied(stored=stored, change=f"{action}d", warnings=tuple(warnings))
 
     def _follow(
         self, connection: Connection, actor: str, renamed: Stored, old: str

@@ -44,11 +44,11 @@ def of_auth(
     if access is None:
         return
     interactive = auth.get("interactive") is True
-    if client is not None and access.server.tenants:
-        yield from _tenant(client, interactive)
     if not interactive and not access.application_scopes:
         yield from _nobody(access.server)
         return
+    if client is not None and access.server.tenants:
+        yield from _tenant(client, interactive)
     # A server of somebody's own may take tokens with scopes that we don't know.
     scopes = list(_scopes(auth))
     yield from _scope(scopes, access, interactive, known=wanted is not None)
@@ -86,6 +86,7 @@ def _scope(
     """*known*: the mail server is the provider's, so that all its scopes are known."""
     right = access.scopes if interactive else access.application_scopes
     if {one.lower() for one in scopes} & {one.lower() for one in right}:
+        yield from _other_resource(scopes, access.server)
         return
     remedy = f"ask for {right[0]}"
     if interactive and access.offline:
@@ -97,6 +98,17 @@ def _scope(
     if known:
         means = "a person's grant" if interactive else "a client's own credentials"
         yield Finding(_SCOPE, f"asks for nothing that SMTP takes with {means}", remedy)
+
+
+def _other_resource(
+    scopes: list[str], server: AuthorizationServer
+) -> Iterator[Finding]:
+    """Microsoft's tokens are for one API each; it refuses scopes of two."""
+    for scope in scopes if server is MICROSOFT else ():
+        if api := _api(scope, server):
+            message = f"{_short(scope)} is for {api}, which can't go with SMTP's scope"
+            yield Finding(_SCOPE, message, f"leave {_short(scope)} out")
+            return
 
 
 def _offline(scopes: list[str], access: Access) -> Iterator[Finding]:

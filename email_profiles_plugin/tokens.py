@@ -233,7 +233,9 @@ class ProfileTokens:
 
     def parse(self, reply: HttpReply) -> Token:
         """`oauth.grants.parse`; expires_at None: the server did not say."""
-        return grants.parse(reply, self.keeper.clock.now(), sent_for(reply))
+        host = reply.host if isinstance(reply, Answer) else ""
+        now = self.keeper.clock.now()
+        return grants.parse(reply, now, sent_for(reply), host=host)
 
     def _begin(self, fetch: Fetch, after: int) -> Future[Token]:
         """What brings a generation after *after*: what is under way, or a new one."""

@@ -26,7 +26,7 @@ from click.testing import CliRunner, Result
 from email_profiles_hookspecs import Device, TokenStatus
 from email_profiles_hookspecs.errors import HttpError, NeedsGrant, SlowDown
 from email_profiles_plugin import EmailProfiles, grant_rules
-from email_profiles_plugin.cli import granting, main
+from email_profiles_plugin.cli import files, granting, main
 from email_profiles_plugin.clock import SystemClock
 from email_profiles_plugin.testing import AuthorizationServer
 
@@ -404,6 +404,13 @@ def test_what_is_pasted_wrongly(bench: Bench, typed: str, said: str) -> None:
     assert 1 == done.exit_code
     assert f"error: {said}" in done.stderr or said in done.stderr
     assert 0 == bench.server.token_requests
+
+
+def test_nothing_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input that is closed is an empty one."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    assert "" == files.read_line()
 
 
 def test_from_a_device(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,9 @@ def test_there_is_no_refresh_token(bench: Bench) -> None:
     assert "refresh token  no" in done.stdout
     assert "the grant brought no refresh token" in done.stderr
     assert "access_type=offline" in done.stderr
+    told = bench.run(*CODE, *REFRESH, "--open", "--json")
+    assert 1 == told.exit_code
+    assert ["authorization_code"] == [one["grant"] for one in json.loads(told.stdout)]
 
 
 def test_a_refresh_token_of_the_environment(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console.api import PLACES, bodies, values
 from email_profiles_plugin.console.api.openapi import OPERATIONS, document
 from email_profiles_plugin.console.problems import ProblemDetails, details_of, kind_of
+from email_profiles_plugin.console.refusals import status_of
 
 URL = "https://mail.plant.example/console/api/v1"
 
@@ -200,7 +201,7 @@ ERRORS = [
 def test_every_error_has_a_kind_and_a_state(error: Any) -> None:
     """An error of the contract is told by its own type, with its remedy."""
     made = made_of(error)
-    details = details_of(made)
+    details = details_of(made, status_of(made))
 
     assert 400 <= details.status < 600
     assert 500 != details.status

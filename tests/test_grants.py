@@ -223,11 +223,29 @@ def test_quotes_are_short_and_printable() -> None:
         "Trace ID: 1b3e7d5a-0f00-4c1b-9d7a-2f1e5a0c0d00",
         "see https://login.example/oauth2/v2.0/errors for it",
         "internationalization is a long word",
+        '{"error_code": "7000215", "token_type": "Bearer"}',
+        "the code: 42, and a token: none",
     ],
 )
 def test_what_helps_is_not_masked(text: str) -> None:
     """Error numbers, trace ids, addresses and words stay readable."""
     assert text == masking.mask(text, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"refresh_token":"M.C5!7x*K$", "acc', '{"refresh_token":"***", "acc'),
+        ('{"access_token" : "hunter2-tok', '{"access_token" : "***'),
+        ("access_token=hunter2&token_type=mac", "access_token=***&token_type=mac"),
+        ("<id_token>a!b</id_token>", "<id_token>***</id_token>"),
+        ('{"code": "q\\"w!", "z": 1}', '{"code": "***", "z": 1}'),
+        ("{'client_secret': 's3'}", "{'client_secret': '***'}"),
+    ],
+)
+def test_a_secret_by_its_name(text: str, shown: str) -> None:
+    """However it looks, and cut off or not: what is named as a secret is masked."""
+    assert shown == masking.mask(text, ())
 
 
 @given(st.text(min_size=4, max_size=40), st.text(max_size=40), st.text(max_size=40))

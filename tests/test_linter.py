@@ -57,6 +57,7 @@ def tokens(
 
 OFFLINE = {"access_type": "offline", "prompt": "consent"}
 SEND = "https://outlook.office.com/SMTP.Send"
+GRAPH = "https://graph.microsoft.com/Mail.Send"
 ALL = "https://outlook.office365.com/.default"
 
 
@@ -89,6 +90,7 @@ def test_google_takes_one_scope_for_smtp(
         ("offline_access", True, "asks for nothing that SMTP takes"),
         (SEND, True, "lacks offline_access"),
         (SEND, False, f"ask for {ALL}"),
+        (f"{SEND} offline_access {GRAPH}", True, f"leave {GRAPH} out"),
     ],
 )
 def test_microsoft_takes_other_scopes_of_a_person_than_of_a_client(
@@ -162,6 +164,14 @@ def test_a_client_of_another_provider_is_told() -> None:
 
     assert ["$.auth.client"] == list(found)
     assert "is of Microsoft" in found["$.auth.client"]
+
+
+def test_one_remedy_where_credentials_get_nothing() -> None:
+    """At Outlook.com no other tenant helps."""
+    document = tokens("smtp-mail.outlook.com", ALL, interactive=False)
+    found = lint(document, ENTRA.format("consumers"))
+
+    assert ["$.auth.interactive"] == list(found)
 
 
 SSL, STARTTLS = {"use_ssl": True}, {"use_starttls": True}

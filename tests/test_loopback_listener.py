@@ -277,3 +277,39 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         listener = LoopbackListener(path=PATH, answer=lambda query: LAST, port=port)
         with pytest.raises(OSError, match="in use"):
             listener.serve(lambda uri: pytest.fail(uri), timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("http://localhost", "http://localhost:{}"),
+        ("http://LOCALHOST/cb", "http://LOCALHOST:{}/cb"),
+        ("http://127.0.0.1/a%20b;x=1", "http://127.0.0.1:{}/a%20b;x=1"),
+    ],
+)
+def test_a_registered_uri_is_kept_to_the_letter(uri: str, told: str) -> None:
+    """Only the port is put in, where it names none."""
+    seen: list[str] = []
+    listener = LoopbackListener.at(uri, lambda query: LAST)
+    listener.serve(seen.append, timeout=0)
+
+    assert [told.format(listener.port)] == seen
+
+
+def test_a_registered_port_is_kept() -> None:
+    """Nothing is put in, not even a slash."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    seen: list[str] = []
+    uri = f"http://localhost:{port}"
+    LoopbackListener.at(uri, lambda query: LAST).serve(seen.append, timeout=0)
+
+    assert [uri] == seen
+
+
+def test_the_host_of_port_80_has_no_port() -> None:
+    """A browser leaves it out there."""
+    listener = LoopbackListener.at("http://localhost:80/cb", lambda query: LAST)
+    request = b"GET /cb?code=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    assert "code=1" == listener._target(request)

@@ -177,7 +177,7 @@ def _refresh_token(granted: bool) -> str:
             "access_type=offline or prompt=consent",
         )
     token = os.environ.get(REFRESH_TOKEN, "").strip()
-    if not token and sys.stdin.isatty():
+    if not token and sys.stdin is not None and sys.stdin.isatty():
         token = click.prompt("refresh token", hide_input=True, err=True)
     if not (token := token or files.read_line()):
         raise Failure("no refresh token was given", f"see {REFRESH_TOKEN}")
@@ -190,18 +190,20 @@ def _show(
     """Each as it comes; as JSON one, or an array of what was asked for."""
     shown: list[dict[str, object]] = []
     failure: Failure | None = None
-    for report in reports:
-        if shown and not as_json:
-            output.say("")
-        shown.append(_report(report))
-        if not as_json:
-            _print(report)
-        if not report.passed:
-            said = f"the test of {name} failed: {report.error}"
-            failure = Failure(said, report.remedy)
-            break
-    if as_json:
-        output.print_json(shown if count > 1 else shown[0])
+    try:
+        for report in reports:
+            if shown and not as_json:
+                output.say("")
+            shown.append(_report(report))
+            if not as_json:
+                _print(report)
+            if not report.passed:
+                said = f"the test of {name} failed: {report.error}"
+                failure = Failure(said, report.remedy)
+                break
+    finally:  # a later grant that can't be tried takes nothing from the earlier ones
+        if as_json and shown:
+            output.print_json(shown if count > 1 else shown[0])
     if failure is not None:
         raise failure
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from attrs import define, field
 
@@ -15,7 +13,7 @@ from email_profiles_hookspecs.errors import EmailProfilesError, StateRefused
 
 from .. import grant_rules
 from ..loopback_listener import LoopbackListener, Page
-from . import output
+from . import files, output
 from .failures import Failure
 from .granting import desktop
 
@@ -50,13 +48,7 @@ class Walk:
 
     def by_browser(self) -> ClientReport:
         """Wait for the browser to come back to this machine."""
-        parts = urlsplit(self._uri(""))
-        listener = LoopbackListener(
-            path=parts.path or "/",
-            answer=self._answer,
-            port=parts.port or self.port,
-            host=parts.hostname or "",
-        )
+        listener = LoopbackListener.at(self._uri(""), self._answer, self.port)
         self._listen(listener, grant_rules.LIFETIME_S)
         if self._error is not None:
             raise self._error
@@ -68,7 +60,7 @@ class Walk:
         """Read from standard input where the browser ended."""
         self._send_off(self._uri(f":{self.port}" if self.port else ""))
         self.say("then paste the address at which the browser ends, and press Enter:")
-        query = grant_rules.query_of(sys.stdin.readline())
+        query = grant_rules.query_of(files.read_line())
         if not query:
             raise Failure("no address was pasted", "run the command again")
         return self._trade_in(query)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,9 @@ def read_text(path: str) -> str:
 
 
 def read_line() -> str:
-    """The first line of standard input, without its end."""
+    """The first line of standard input, without its end; "" where that is closed."""
+    if sys.stdin is None:
+        return ""
     with click.open_file("-", "rb") as stream:
         line: bytes = stream.readline(MOST_TEXT)
     return _decoded(line, "-").rstrip("\r\n")

@@ -8,7 +8,6 @@ import time
 import webbrowser
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 from attrs import define, evolve
@@ -25,7 +24,7 @@ from email_profiles_hookspecs.errors import (
 from .. import grant_rules
 from ..clock import SystemChance, SystemClock
 from ..loopback_listener import LoopbackListener, Page
-from . import output
+from . import files, output
 from .failures import Failure
 from .opening import actor
 
@@ -85,7 +84,7 @@ class Granting:
         uri = self.redirect_uri or self._own_uri(f":{self.port}" if self.port else "")
         self._send_off(uri)
         self.say("then paste the address at which the browser ends, and press Enter:")
-        query = grant_rules.query_of(sys.stdin.readline())
+        query = grant_rules.query_of(files.read_line())
         if not query:
             raise Failure("no address was pasted", "run the command again")
         return self.facade.tokens.complete(query, self._session).status
@@ -110,13 +109,7 @@ class Granting:
 
     def _listener(self) -> LoopbackListener:
         uri = self.redirect_uri or self._own_uri("")
-        parts = urlsplit(uri)
-        return LoopbackListener(
-            path=parts.path or "/",
-            answer=self._answer,
-            port=parts.port or self.port,
-            host=parts.hostname or "",
-        )
+        return LoopbackListener.at(uri, self._answer, self.port)
 
     def _own_uri(self, port: str) -> str:
         return self.facade.tokens.redirect_uri(self.name, f"http://127.0.0.1{port}")

@@ -21,9 +21,11 @@ from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
 from .pages import (
+    access,
     audit,
     callback,
     client_trial,
+    clients,
     device,
     home,
     outbox,
@@ -32,6 +34,7 @@ from .pages import (
     token,
     trial,
 )
+from .pages import profiles as profile_pages
 from .places import Place
 from .sessions import Sessions
 
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
 PLACES: tuple[Place, ...] = (
     *home.PLACES,
+    *profile_pages.PLACES,
+    *clients.PLACES,
     *token.PLACES,
     *device.PLACES,
     *callback.PLACES,
@@ -48,6 +53,7 @@ PLACES: tuple[Place, ...] = (
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
+    *access.PLACES,
     *API_PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""

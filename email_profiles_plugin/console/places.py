@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 from starlette.responses import Response
+from starlette.routing import NoMatchFound
 
 from .access import Rule
 from .calls import Call
@@ -32,3 +33,11 @@ class Place:
     api: bool = False
     most: int = 1_048_576
     files: int = 0
+
+
+def reachable(call: Call, name: str, **params: str) -> str:
+    """The path of the place *name*; "" where this console has none of that name."""
+    try:
+        return call.url(name, **params)
+    except NoMatchFound:
+        return ""

@@ -12,8 +12,6 @@ from starlette.responses import JSONResponse, Response
 from email_profiles_hookspecs import Problem, errors
 from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
 
-from . import refusals
-
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:email-profiles:problem:"
 
@@ -69,9 +67,8 @@ class ProblemDetails(Exception):
         )
 
 
-def details_of(error: EmailProfilesError) -> ProblemDetails:
-    """*error*, of the contract, with the HTTP state that a page has for it too."""
-    status = refusals.status_of(error)
+def details_of(error: EmailProfilesError, status: int) -> ProblemDetails:
+    """*error*, of the contract, at the HTTP *status* that a page has for it too."""
     headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if isinstance(error, Invalid):
         count = len(error.problems)
@@ -102,52 +99,13 @@ def kind_of(error: EmailProfilesError) -> str:
     return "error"
 
 
-def unauthorized() -> ProblemDetails:
-    """Nobody has signed in."""
-    return ProblemDetails(
-        HTTPStatus.UNAUTHORIZED,
-        "unauthorized",
-        "this needs an API token, or a session of the console",
-        remedy="send the header Authorization: Bearer, with a token",
-        headers={"WWW-Authenticate": 'Bearer realm="email-profiles"'},
-    )
-
-
-def forbidden(need: str) -> ProblemDetails:
-    """Who asks may not; *need* is the least role that may."""
-    return ProblemDetails(
-        HTTPStatus.FORBIDDEN,
-        "forbidden",
-        f"this needs the role {need}",
-        remedy=f"use a token with the role {need}",
-    )
-
-
-def not_found(path: str) -> ProblemDetails:
-    """There is no such place."""
-    return ProblemDetails(
-        HTTPStatus.NOT_FOUND,
-        "not-found",
-        f"there is nothing at {path[:200]}",
-        remedy="the places are in openapi.json",
-    )
-
-
-def not_allowed(method: str, allowed: Sequence[str]) -> ProblemDetails:
-    """The place is there, and takes other methods."""
-    allow = ", ".join(sorted(allowed))
-    return ProblemDetails(
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        f"{method[:20]} is not allowed here; {allow} is",
-        headers={"Allow": allow},
-    )
-
-
-def too_large(most: int) -> ProblemDetails:
-    """The body has more than *most* octets."""
-    return ProblemDetails(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "content-too-large",
-        f"the body has more than {most} octets",
-    )
+KINDS: Mapping[int, str] = {
+    HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "not-found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "content-too-large",
+    HTTPStatus.TOO_MANY_REQUESTS: "too-many-requests",
+}
+"""What the console itself refuses, whatever was asked."""

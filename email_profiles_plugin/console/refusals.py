@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from email_profiles_hookspecs import errors
 from email_profiles_hookspecs.errors import EmailProfilesError
 
 from .calls import Call
+from .problems import KINDS, ProblemDetails, details_of
 
 STATUS: tuple[tuple[type[EmailProfilesError], HTTPStatus], ...] = (
     (errors.NotFound, HTTPStatus.NOT_FOUND),
@@ -39,8 +39,6 @@ TITLES = {
     HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong here",
 }
-
-PROBLEM = "application/problem+json"
 
 
 class Refusal(Exception):
@@ -79,42 +77,21 @@ def page(call: Call, error: EmailProfilesError) -> Response:
     )
 
 
-def problem(
-    status: HTTPStatus, detail: str, *, title: str = "", remedy: str = "", **more: Any
-) -> JSONResponse:
-    """Problem details (RFC 9457); *more* are members of our own."""
-    members = {
-        "type": "about:blank",
-        "title": title or TITLES.get(status, status.phrase),
-        "status": int(status),
-        "detail": detail,
-        "remedy": remedy,
-        **more,
-    }
-    shown = {name: value for name, value in members.items() if value != ""}
-    return JSONResponse(shown, int(status), media_type=PROBLEM)
-
-
 def answer(call: Call, error: EmailProfilesError, *, api: bool) -> Response:
     """What an endpoint did not catch."""
     if not api:
         return page(call, error)
-    said = getattr(error, "message", "") or str(error)
-    more: dict[str, Any] = {"stage": error.stage}
-    if isinstance(error, errors.Invalid):
-        more["errors"] = [
-            {"path": one.path, "message": one.message, "remedy": one.remedy}
-            for one in error.problems
-        ]
-    return problem(status_of(error), said, remedy=error.remedy, **more)
+    return details_of(error, status_of(error)).response()
 
 
 def refused(call: Call, refusal: Refusal, *, api: bool) -> Response:
     """What the console itself refuses."""
     if api:
-        response: Response = problem(
-            refusal.status, refusal.message, remedy=refusal.remedy
+        kind = KINDS.get(refusal.status, "refused")
+        details = ProblemDetails(
+            refusal.status, kind, refusal.message, remedy=refusal.remedy
         )
+        response = details.response()
     else:
         response = call.page(
             "refused.html",

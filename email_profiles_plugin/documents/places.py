@@ -178,16 +178,16 @@ def _is_stored_secret(value: object) -> bool:
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The names of what differs, blocks one level deep (`smtp.port`); never a value."""
-    found = []
+    """The names of what changed, blocks one level deep; never a value."""
+    names = []
     for name in dict.fromkeys((*old, *new)):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += [
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            names += [
                 f"{name}.{key}"
-                for key in dict.fromkeys((*before, *after))
-                if before.get(key) != after.get(key)
+                for key in dict.fromkeys((*a, *b))
+                if a.get(key) != b.get(key)
             ]
-        elif before != after:
-            found.append(name)
-    return found
+        elif a != b:
+            names.append(name)
+    return names

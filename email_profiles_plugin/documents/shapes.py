@@ -64,6 +64,27 @@ def pointer(place: Place) -> str:
     )
 
 
+def place_of(pointer: str) -> Place:
+    """The place at a JSON pointer; what is all digits counts as an index."""
+    parts = pointer.split("/")[1:]
+    names = (one.replace("~1", "/").replace("~0", "~") for one in parts)
+    return tuple(int(one) if one.isdecimal() else one for one in names)
+
+
+def value_at(document: Any, place: Place, missing: object = None) -> Any:
+    """What stands at *place* in objects and lists; *missing* where nothing does."""
+    for key in place:
+        if isinstance(document, Mapping) and str(key) in document:
+            document = document[str(key)]
+        elif (
+            isinstance(document, list) and isinstance(key, int) and key < len(document)
+        ):
+            document = document[key]
+        else:
+            return missing
+    return document
+
+
 def find(root: Schema, reference: str) -> Schema | None:
     """The schema at *reference* (`#`, `#/$defs/x`) in *root*; None: there is none."""
     if not reference.startswith("#"):

@@ -62,19 +62,22 @@ def describe(reply: HttpReply, token: Token, sent: Iterable[str] = ()) -> Grante
     )
 
 
-def parse(reply: HttpReply, now: datetime, sent: Iterable[str] = ()) -> Token:
+def parse(
+    reply: HttpReply, now: datetime, sent: Iterable[str] = (), *, host: str = ""
+) -> Token:
     """
     The token in *reply*; GrantRefused where the server says no, else HttpError.
 
     `expires_at` is None where the server doesn't say. What was *sent* is masked in
-    whatever an error quotes, and so is all that looks like a token.
+    whatever an error quotes, and so is all that looks like a token. *host*, the
+    server's, tells whose refusal it is.
     """
     from oauthlib.oauth2 import OAuth2Error
     from oauthlib.oauth2.rfc6749.parameters import parse_token_response
 
     answer = _object(reply, sent)
     if error := answer.pop("error", None):
-        raise _refused(error, answer.get("error_description"), sent)
+        raise _refused(error, answer.get("error_description"), sent, host)
     if reply.status >= 300:
         raise _unusable(reply, "an error without a reason", sent)
     lifetime = _seconds(answer.pop("expires_in", None))
@@ -118,13 +121,15 @@ def _unusable(
     return HttpError(message, "look at the token endpoint's address, and at the server")
 
 
-def _refused(error: object, description: object, sent: Iterable[str]) -> GrantRefused:
+def _refused(
+    error: object, description: object, sent: Iterable[str], host: str
+) -> GrantRefused:
     code = quote(str(error), sent, 60)
     message = f"the authorization server refused: {code}"
     said = str(description or "")
     if said:
         message += f" ({quote(said, sent)})"
-    return GrantRefused(message, code, remedies.for_refusal(code, said))
+    return GrantRefused(message, code, remedies.for_refusal(code, said, host))
 
 
 def _seconds(value: object) -> int | None:

@@ -62,6 +62,7 @@ GMAIL = Preset(
     title="Gmail and Google Workspace",
     aliases=("google", "googlemail", "workspace", "google-workspace"),
     hostname="smtp.gmail.com",
+    hosts=("smtp.googlemail.com",),
     ports=(_SUBMISSION, _TLS),
     modes=("oauth2", "basic"),
     username_form="address",
@@ -161,6 +162,21 @@ YAHOO_MAIL = Preset(
     password_is=_APP_PASSWORD,
     access=Access(server=YAHOO, scopes=("mail-w",)),
     notes=("Yahoo registers no new OAuth clients for mail: oauth2 needs an old one.",),
+    sources=("simonrob/email-oauth2-proxy", "nodemailer/nodemailer"),
+)
+
+AOL_MAIL = Preset(
+    name="aol",
+    title="AOL Mail",
+    hostname="smtp.aol.com",
+    ports=(_SUBMISSION,),
+    modes=("basic", "oauth2"),
+    password_is=_APP_PASSWORD,
+    access=Access(server=YAHOO, scopes=("mail-w",)),
+    notes=(
+        "AOL's accounts are Yahoo's, which registers no new OAuth clients for mail: "
+        "oauth2 needs an old one.",
+    ),
     sources=("simonrob/email-oauth2-proxy", "nodemailer/nodemailer"),
 )
 
@@ -279,6 +295,23 @@ POSTMARK = Preset(
     sources=("postmarkapp.com/support/article/811", "spreecommerce docs"),
 )
 
+RESEND = Preset(
+    name="resend",
+    title="Resend",
+    hostname="smtp.resend.com",
+    ports=(
+        _TLS,
+        Port(2465, "SSL/TLS"),
+        _SUBMISSION,
+        Port(2587, "STARTTLS"),
+        _RELAY,
+    ),
+    modes=("basic",),
+    username="resend",
+    password_is="the API key",
+    sources=("resend.com",),
+)
+
 RELAY = Preset(
     name="relay",
     title="A relay of your own",
@@ -297,6 +330,7 @@ PRESETS = (
     MICROSOFT_365,
     OUTLOOK,
     YAHOO_MAIL,
+    AOL_MAIL,
     FASTMAIL_MAIL,
     ZOHO,
     ICLOUD,
@@ -304,6 +338,7 @@ PRESETS = (
     SENDGRID,
     MAILGUN,
     POSTMARK,
+    RESEND,
     RELAY,
 )
 """All of them, in the order in which they are listed."""

@@ -79,7 +79,7 @@ MICROSOFT_MAIL = (
     Row(
         code=554,
         enhanced="5.2.0",
-        pattern="STOREDRV",
+        pattern="SubmissionQuota|RecipientLimit|LimitExceeded",
         cause="the mailbox has reached a limit of Exchange's, such as 10,000 "
         "recipients a day",
         remedy="wait a day; set limits.recipients_per_day, and use more mailboxes",
@@ -112,9 +112,11 @@ OTHER_MAIL = (
         code=535,
         enhanced="5.7.8",
         pattern=r"username and password not accepted|BadCredentials",
-        cause="Google refuses this password; the account's own is never taken",
-        remedy="use an app password, or mode oauth2; `email-profiles profile new "
-        "--preset gmail` has the settings",
+        cause="Google refuses what signed in: a password that is no app password, or "
+        "a token of another mailbox or scope",
+        remedy="use an app password, or mode oauth2 with the mailbox as username and "
+        "scope https://mail.google.com/; `email-profiles profile new --preset gmail` "
+        "has the settings",
         example="Username and Password not accepted. BadCredentials - gsmtp",
         source="home-assistant#72919",
     ),

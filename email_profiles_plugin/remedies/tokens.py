@@ -59,6 +59,16 @@ MICROSOFT_TOKENS = (
     ),
     Row(
         stages=(TOKEN,),
+        pattern=r"AADSTS28000\b",
+        cause="the scopes are of two resources, and a token is for one",
+        remedy="leave out all scopes but SMTP's and offline_access",
+        example="AADSTS28000: Provided value for the input parameter scope is not "
+        "valid because it contains more than one resource.",
+        source=_ENTRA,
+        confirmed=False,
+    ),
+    Row(
+        stages=(TOKEN,),
         pattern=r"AADSTS1002012\b",
         cause="a client's own credentials get all of their permissions, or none",
         remedy="ask for https://outlook.office365.com/.default",

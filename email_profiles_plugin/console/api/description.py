@@ -36,7 +36,13 @@ def page(call: Call) -> Response:
 
 
 def _document(call: Call) -> dict[str, Any]:
-    return document(call.profiles, url=_url(call))
+    console = call.console
+    return document(
+        call.profiles,
+        url=_url(call),
+        cookie=console.sessions.cookie,
+        version=console.version,
+    )
 
 
 def _url(call: Call) -> str:

@@ -143,6 +143,7 @@ class Table:
             f"Change some of one {self.collection.one} (RFC 7396)",
             Role.ADMIN,
             self.collection.patch,
+            description="Null takes a property away, a stored secret as well.",
             parameters=(IF_MATCH,),
             body=Body(
                 schema={"type": "object"},

@@ -130,10 +130,12 @@ class Collection:
         based_on = conditions.based_on(call, stored)
         given = merged(marks.shown(documents, stored), asked.body)
         given = named(self.one, given, stored.name)
-        marks.taken_away(documents, given, stored)
-        body = marks.taken(documents, given, stored)
-        applied = documents.apply(
-            body, actor=call.actor, based_on=based_on or stored.revision
+        applied = documents.change(
+            stored.id,
+            marks.taken(documents, given, stored),
+            actor=call.actor,
+            based_on=based_on or stored.revision,
+            without=marks.given_up(documents, given, stored),
         )
         return self._done(call, applied.stored, applied.change, applied.warnings)
 

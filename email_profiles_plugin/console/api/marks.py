@@ -65,21 +65,15 @@ def taken(documents: Documents, given: object, stored: Stored | None) -> Any:
     return found
 
 
-def taken_away(documents: Documents, given: Mapping[str, Any], stored: Stored) -> None:
-    """Invalid where *given* lacks a stored secret that would be kept all the same."""
-    if documents.kind.moved(stored.body, given):
-        return  # it is dropped
-    problems = [
-        Problem(
-            path=json_path(tuple(path)),
-            message="a stored secret can't be taken away alone",
-            remedy="set another, or take away the username or client_id with it",
-        )
+def given_up(
+    documents: Documents, given: Mapping[str, Any], stored: Stored
+) -> tuple[str, ...]:
+    """The pointers of the stored secrets that *given* lacks."""
+    return tuple(
+        pointer
         for pointer in secret_pointers(stored.body, documents.kind.schema(stored.body))
-        if value_at(given, path := pointer.split("/")[1:]) is None
-    ]
-    if problems:
-        raise Invalid(f"{documents.kind.title} {stored.name!r}", problems)
+        if value_at(given, pointer.split("/")[1:]) is None
+    )
 
 
 def _is_reference(secret: object) -> bool:

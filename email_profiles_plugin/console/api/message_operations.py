@@ -26,6 +26,9 @@ from .operations import (
 from .values import COMPONENTS, Schema
 
 TAG = "Messages"
+MOST = 40 * 1024 * 1024
+"""Octets of a message with its attachments, as JSON has them."""
+
 IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     header=True,
@@ -107,6 +110,7 @@ OPERATIONS = (
             ),
         ),
         errors=(404, 409),
+        most=MOST,
     ),
     Operation(
         method="GET",

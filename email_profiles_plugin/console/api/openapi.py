@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...runtime import EmailProfiles
@@ -53,7 +52,6 @@ _MEANINGS: dict[int, str] = {
     415: "The body is of another media type.",
     422: "It breaks its rules; `problems` has every mistake.",
     428: "It is there: say which revision the change is based on.",
-    429: "Too many calls: wait.",
     502: "Another server failed, or refused.",
     503: "The store can't be used now.",
     504: "Another server kept us waiting.",
@@ -61,7 +59,7 @@ _MEANINGS: dict[int, str] = {
 
 
 def document(
-    profiles: EmailProfiles, *, url: str, cookie: str = "session"
+    profiles: EmailProfiles, *, url: str, cookie: str = "session", version: str = ""
 ) -> dict[str, Any]:
     """The whole document; *url* is where the API is, *cookie* the session's name."""
     paths: dict[str, dict[str, Any]] = {}
@@ -74,7 +72,7 @@ def document(
         "openapi": "3.1.0",
         "info": {
             "title": "Email profiles",
-            "version": _version(),
+            "version": version or "0",
             "description": ABOUT,
         },
         "servers": [{"url": url}],
@@ -90,13 +88,6 @@ def document(
             },
         },
     }
-
-
-def _version() -> str:
-    try:
-        return version("email-profiles-plugin")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _schemas(profiles: EmailProfiles) -> dict[str, Schema]:
@@ -140,7 +131,7 @@ def _operation(one: Operation) -> dict[str, Any]:
 
 def problems_of(one: Operation) -> list[int]:
     """The states of problem details that *one* may answer."""
-    codes = {400, 401, 403, 429, 503, *map(int, one.errors)}
+    codes = {400, 401, 403, 503, *map(int, one.errors)}
     if "{" in one.path:
         codes.add(404)
     if one.method != "GET":
@@ -188,7 +179,7 @@ def _problem(code: int) -> dict[str, Any]:
         "description": f"{HTTPStatus(code).phrase}. {_MEANINGS[code]}",
         "content": {MEDIA_TYPE: {"schema": {"$ref": COMPONENTS + "ProblemDetails"}}},
     }
-    headers = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+    headers = {401: "WWW-Authenticate", 503: "Retry-After"}
     if code in headers:
         told["headers"] = {headers[code]: {"schema": {"type": "string"}}}
     return told

@@ -11,14 +11,14 @@ from attrs import field, frozen
 from starlette.responses import Response
 
 from email_profiles_hookspecs import Problem
-from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
+from email_profiles_hookspecs.errors import Invalid
 
 from ...documents import validate_document
 from ...runtime import EmailProfiles
 from ..access import Role
 from ..calls import Call
 from ..places import Place
-from ..problems import ProblemDetails, details_of
+from ..problems import ProblemDetails
 from . import bodies
 from .values import COMPONENTS, Schema, as_json, octets, schema_of
 
@@ -115,7 +115,8 @@ class Operation:
     One thing that can be done: at `ROOT` + *path*, for who has *rule*.
 
     *errors* are the states of problem details that it may answer, besides those that
-    follow from what it takes. *id* is unique, in words with underscores.
+    follow from what it takes; of a failure they are the gate's to tell. *id* is unique,
+    in words with underscores. *most* octets may be sent.
     """
 
     method: str
@@ -130,12 +131,21 @@ class Operation:
     body: Body | None = None
     answers: tuple[Answer, ...]
     errors: tuple[int, ...] = ()
+    most: int = 1_048_576
 
     @property
     def place(self) -> Place:
         """The route."""
         name = "api" + self.path.replace("{", "").replace("}", "")
-        return Place(self.method, ROOT + self.path, name, self.rule, self._answer, True)
+        return Place(
+            self.method,
+            ROOT + self.path,
+            name,
+            self.rule,
+            self._answer,
+            api=True,
+            most=self.most,
+        )
 
     def _answer(self, call: Call) -> Response:
         try:
@@ -143,8 +153,6 @@ class Operation:
             return self.run(Asked(call=call, query=query, body=self._body(call)))
         except ProblemDetails as problem:
             return problem.response()
-        except EmailProfilesError as error:
-            return details_of(error).response()
 
     def _query(self, call: Call) -> dict[str, Any]:
         known = {one.name: one for one in self.parameters if not one.header}

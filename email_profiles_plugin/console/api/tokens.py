@@ -16,6 +16,7 @@ from email_profiles_hookspecs.errors import Invalid, SlowDown
 from ... import grant_rules
 from ...granting import Completed
 from ..access import Role
+from ..calls import Call
 from . import handles
 from .operations import Answer, Asked, Body, Operation, answer, object_of
 from .trials import QUERY
@@ -95,7 +96,7 @@ def begin_grant(asked: Asked) -> Response:
     """For this browser's session, or for whoever has the handle."""
     tokens, call, name = asked.profiles.tokens, asked.call, asked["name"]
     given = asked.body.get("redirect_uri")
-    if given is None and not call.session:
+    if given is None and not _in_browser(call):
         problem = Problem(
             path="$.redirect_uri",
             message="has to be given where no browser is signed in to the console",
@@ -109,6 +110,14 @@ def begin_grant(asked: Asked) -> Response:
     if given is not None:
         handle = handles.give(asked.profiles, "grant", session)
     return answer(GrantBegun(url=url, redirect_uri=uri, handle=handle))
+
+
+def _in_browser(call: Call) -> bool:
+    """Whether the session is one that a browser will bring to the callback, too."""
+    _, stored = call.console.sessions.read(call.request)
+    return "authorization" not in call.request.headers and bool(
+        stored.get("id") == call.session
+    )
 
 
 def complete_grant(asked: Asked) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from attrs import frozen
@@ -15,7 +16,7 @@ from ...client_trial import ClientReport
 from ...documents import request_from_document, validate_request_document
 from ...trial import TrialReport
 from ..access import Role
-from ..problems import forbidden
+from ..refusals import Refusal
 from . import handles, marks
 from .documents import named
 from .operations import Answer, Asked, Body, Operation, answer, object_of
@@ -52,7 +53,8 @@ def test_profile(asked: Asked) -> Response:
     if "document" not in asked.body:
         return answer(documents.test(name, request))
     if not asked.call.may(Role.ADMIN):
-        raise forbidden(str(Role.ADMIN))
+        said = f"a document that is not stored is for the role {Role.ADMIN}"
+        raise Refusal(HTTPStatus.FORBIDDEN, said, "test the stored one")
     given = named("email profile", asked.body["document"], name)
     stored = next((one for one in documents.list() if one.name == name), None)
     given = marks.taken(documents, given, stored)

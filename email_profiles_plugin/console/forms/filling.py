@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import evolve, frozen
 
 from email_profiles_hookspecs import Problem
 
@@ -35,8 +35,9 @@ class Filled:
     origin: str = ""
     env: str = ""
     file: str = ""
-    remove: bool = False
     theirs: str | None = None
+    hint: str = ""
+    retype: bool = False
     changed: bool = False
 
     @property
@@ -48,6 +49,12 @@ class Filled:
     def text(self) -> str:
         """What stands in a field of text."""
         return self.raw[0] if self.raw else ""
+
+    @property
+    def draws_attention(self) -> bool:
+        """Whether it is to be seen, also in a group that is folded otherwise."""
+        told = self.problems or self.warnings or self.hint
+        return bool(told) or self.changed or self.theirs is not None
 
     @property
     def blank(self) -> bool:
@@ -93,7 +100,7 @@ class Told:
     anchor: str = ""
 
 
-@frozen(kw_only=True)
+@frozen
 class Section:
     """A group of fields; *open*: what is folded otherwise is to be seen."""
 
@@ -128,6 +135,7 @@ def fill(
     problems: Sequence[Problem] = (),
     warnings: Sequence[Problem] = (),
     names: Mapping[str, Sequence[str]] | None = None,
+    hints: Mapping[str, str] | None = None,
     theirs: bool = False,
     revision: int = 0,
 ) -> Form:
@@ -135,108 +143,93 @@ def fill(
     The form of *document*, or, once it was sent, of what was typed.
 
     *stored*: what secrets there are already. *names*: the documents that there are to
-    refer to, by kind. *theirs*: say where *document* is not what was typed.
+    refer to, by kind. *hints*: what belongs in a field, by its JSON path. *theirs*:
+    say where *document* is not what was typed.
     """
-    hidden = masked(layout, document)
-    known = names or {}
-    at = {one.name: one for one in layout}
-    beside = _beside(at.values(), problems)
-    noted = _beside(at.values(), warnings)
+    filler = _Filler(
+        document=masked(layout, document),
+        stored=stored or {},
+        reading=reading,
+        names=names or {},
+        theirs=theirs,
+    )
+    beside, noted = _beside(layout, problems), _beside(layout, warnings)
     sections = []
     for group in layout.groups:
         fields = tuple(
-            _filled(
-                one,
-                hidden,
-                stored or {},
-                reading,
-                known,
-                beside.get(one.name, ()),
-                noted.get(one.name, ()),
-                theirs,
+            evolve(
+                filler.field(one),
+                problems=beside.get(one.name, ()),
+                warnings=noted.get(one.name, ()),
+                hint=(hints or {}).get(one.path, ""),
             )
             for one in group.fields
             if one.widget != "fixed"
         )
-        if not fields:
-            continue
-        told = any(one.problems or one.warnings or one.changed for one in fields)
-        section = Section(
-            title=group.title,
-            folded=group.folded,
-            open=told or any(one.theirs is not None for one in fields),
-            fields=fields,
-        )
-        sections.append(section)
+        if fields:
+            opened = any(one.draws_attention for one in fields)
+            sections.append(Section(group.title, group.folded, opened, fields))
     return Form(
         sections=tuple(sections),
         told=tuple(_told(layout, problems)),
         warned=tuple(_told(layout, warnings)),
         revision=revision,
-        retype=reading is not None and reading.secrets,
+        retype=reading is not None and bool(reading.secrets),
     )
 
 
-def _filled(
-    one: Field,
-    document: Mapping[str, Any],
-    stored: Mapping[str, Any],
-    reading: Reading | None,
-    names: Mapping[str, Sequence[str]],
-    problems: Sequence[Problem],
-    warnings: Sequence[Problem],
-    theirs: bool,
-) -> Filled:
-    if one.widget == "secret":
-        return _secret(one, stored, reading, tuple(problems), tuple(warnings))
-    value = value_of(document, one)
-    as_json = one.widget != "json" and not suits(one, value)
-    raw = current = show(one, value)
-    if reading is not None and not one.hides:
-        as_json = one.name + JSON in reading.typed
-        raw = reading.typed.get(one.name + (JSON if as_json else ""), ())
-    return Filled(
-        field=one,
-        raw=raw,
-        as_json=as_json,
-        choices=_offered(one, raw, names),
-        problems=tuple(problems),
-        warnings=tuple(warnings),
-        theirs=_readable_raw(one, current) if theirs and raw != current else None,
-        changed=raw != show(one, ABSENT),
-    )
+@frozen(kw_only=True)
+class _Filler:
+    """*document* has words for its secrets; *stored* has them as they are kept."""
 
+    document: Mapping[str, Any] = attrs.field(repr=False)
+    stored: Mapping[str, Any] = attrs.field(repr=False)
+    reading: Reading | None
+    names: Mapping[str, Sequence[str]]
+    theirs: bool
 
-def _secret(
-    one: Field,
-    stored: Mapping[str, Any],
-    reading: Reading | None,
-    problems: tuple[Problem, ...],
-    warnings: tuple[Problem, ...],
-) -> Filled:
-    """Whether it is stored, and where it comes from; never the secret."""
-    value = value_of(stored, one)
-    kind = "" if value is ABSENT else "sealed"
-    origin = env = file = ""
-    if one.sealed and isinstance(value, Mapping):
-        kind = next((key for key in ("env", "file") if key in value), "sealed")
-        origin = str(value.get(kind, "")) if kind != "sealed" else ""
-    if reading is not None:
-        env = "".join(reading.typed.get(one.name + ENV, ()))
-        file = "".join(reading.typed.get(one.name + FILE, ()))
-    else:
+    def field(self, one: Field) -> Filled:
+        """One field with what stands in it."""
+        if one.widget == "secret":
+            return self._secret(one)
+        value = value_of(self.document, one)
+        as_json = one.widget != "json" and not suits(one, value)
+        raw = current = show(one, value)
+        if self.reading is not None and not one.hides:
+            typed = self.reading.typed
+            as_json = one.name + JSON in typed
+            raw = typed.get(one.name + (JSON if as_json else ""), ())
+        differs = self.theirs and raw != current
+        return Filled(
+            field=one,
+            raw=raw,
+            as_json=as_json,
+            choices=_offered(one, raw, self.names),
+            theirs=_readable_raw(one, current) if differs else None,
+            changed=raw != show(one, ABSENT),
+        )
+
+    def _secret(self, one: Field) -> Filled:
+        """Whether it is stored, and where it comes from; never the secret."""
+        value = value_of(self.stored, one)
+        kind, origin = ("" if value is ABSENT else "sealed"), ""
+        if one.sealed and isinstance(value, Mapping):
+            kind = next((key for key in ("env", "file") if key in value), "sealed")
+            origin = str(value.get(kind, "")) if kind != "sealed" else ""
         env = origin if kind == "env" else ""
         file = origin if kind == "file" else ""
-    return Filled(
-        field=one,
-        problems=problems,
-        warnings=warnings,
-        stored=kind,
-        origin=origin,
-        env=env,
-        file=file,
-        changed=kind != "",
-    )
+        if self.reading is not None:
+            env = "".join(self.reading.typed.get(one.name + ENV, ()))
+            file = "".join(self.reading.typed.get(one.name + FILE, ()))
+        return Filled(
+            field=one,
+            stored=kind,
+            origin=origin,
+            env=env,
+            file=file,
+            retype=self.reading is not None and one.name in self.reading.secrets,
+            changed=kind != "",
+        )
 
 
 def _offered(
@@ -274,17 +267,23 @@ def _field_of(fields: Iterable[Field], path: str) -> Field | None:
     return best
 
 
-def _told(layout: Layout, problems: Iterable[Problem]) -> Iterable[Told]:
+def _told(layout: Layout, problems: Iterable[Problem]) -> list[Told]:
+    """A line for each problem, as the fields stand in the page."""
     fields = [one for one in layout if one.widget != "fixed"]
+    order = {one.id: at for at, one in enumerate(fields)}
+    told = []
     for problem in problems:
-        one = _field_of(fields, problem.path)
-        if one is not None:
-            yield Told(title=one.title, problem=problem, anchor=one.id)
-            continue
-        below = [one for one in fields if one.path.startswith(f"{problem.path}.")]
-        anchor = below[0].id if below and problem.path != "$" else ""
-        title = below[0].group if anchor else ""
-        yield Told(title=title, problem=problem, anchor=anchor)
+        one, title = _field_of(fields, problem.path), ""
+        if one is None and problem.path != "$":
+            below = [
+                each for each in fields if each.path.startswith(f"{problem.path}.")
+            ]
+            one = below[0] if below else None
+            title = one.group if one is not None else ""
+        anchor = one.id if one is not None else ""
+        title = title or (one.title if one is not None else "")
+        told.append(Told(title=title, problem=problem, anchor=anchor))
+    return sorted(told, key=lambda one: order.get(one.anchor, -1))
 
 
 def _readable(number: str) -> str:

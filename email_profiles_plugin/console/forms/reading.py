@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from email_profiles_hookspecs import Problem
 
 from ...documents import map_secrets
-from ...documents.shapes import json_path, pointer
+from ...documents.shapes import json_path, place_of, pointer, value_at
 from .fields import ABSENT, Field, Layout, member, put, value_of
 from .texts import Raw, Unreadable, from_json, same, show
 from .texts import read as read_value
@@ -36,14 +36,15 @@ class Reading:
     What was sent: a document, as far as it can be read.
 
     *typed*: what was sent, but secrets, for the form to show again. *without*: the
-    JSON pointers of stored secrets that are given up. *secrets*: some were typed.
+    JSON pointers of stored secrets that are given up. *secrets*: the names of the
+    fields in which some were typed.
     """
 
     document: dict[str, Any] = field(repr=False)
     problems: tuple[Problem, ...] = ()
     typed: Mapping[str, Raw] = field(factory=dict, repr=False)
     without: tuple[str, ...] = ()
-    secrets: bool = False
+    secrets: tuple[str, ...] = ()
 
 
 def read(layout: Layout, data: Data, base: Mapping[str, Any]) -> Reading:
@@ -63,7 +64,7 @@ def read(layout: Layout, data: Data, base: Mapping[str, Any]) -> Reading:
         problems=tuple(reader.problems),
         typed=reader.typed,
         without=tuple(reader.without),
-        secrets=reader.secrets,
+        secrets=tuple(reader.secrets),
     )
 
 
@@ -80,7 +81,7 @@ class _Reader:
     problems: list[Problem] = field(factory=list)
     typed: dict[str, Raw] = field(factory=dict)
     without: list[str] = field(factory=list)
-    secrets: bool = False
+    secrets: list[str] = field(factory=list)
     document: dict[str, Any] = field(init=False)
     shown: dict[str, Any] = field(init=False)
 
@@ -119,11 +120,11 @@ class _Reader:
         def change(pointer: str, secret: object) -> object:
             if not same(secret, KEPT):
                 return secret
-            stored = _at(self.base, pointer)
+            stored = value_at(self.base, place_of(pointer), ABSENT)
             if stored is ABSENT:
                 self.problems.append(
                     Problem(
-                        path=json_path(_place(pointer)),
+                        path=json_path(place_of(pointer)),
                         message="is not stored, so it can't be kept",
                         remedy="type the secret itself",
                     )
@@ -164,7 +165,8 @@ class _Reader:
                 given.append({kind: text})
         remove = bool(self._sent(one.name + REMOVE))
         self.typed[one.name + REMOVE] = ("on",) if remove else ()
-        self.secrets = self.secrets or bool(typed or again)
+        if typed or again:
+            self.secrets.append(one.name)
         if len(given) + remove > 1:
             raise Unreadable(
                 "is given in more than one way",
@@ -198,22 +200,3 @@ def _make(document: dict[str, Any], place: tuple[str | int, ...]) -> None:
         found = found[key]
         if not isinstance(found, dict):
             return
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """What stands at a JSON pointer, through lists too; ABSENT where nothing does."""
-    for key in _place(pointer):
-        if isinstance(document, list) and isinstance(key, int) and key < len(document):
-            document = document[key]
-        elif isinstance(document, Mapping) and str(key) in document:
-            document = document[str(key)]
-        else:
-            return ABSENT
-    return document
-
-
-def _place(pointer: str) -> tuple[str | int, ...]:
-    """RFC 6901; what is all digits may be an index."""
-    parts = pointer.split("/")[1:]
-    names = (one.replace("~1", "/").replace("~0", "~") for one in parts)
-    return tuple(int(one) if one.isdecimal() else one for one in names)

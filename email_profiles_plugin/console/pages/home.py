@@ -8,7 +8,7 @@ from ..access import Role
 from ..calls import Call
 from ..places import Place
 
-FIRST = "plugins"
+FIRST = "profiles"
 """The place where people begin."""
 
 
