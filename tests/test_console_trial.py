@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -12,7 +11,7 @@ import pluggy
 import pytest
 import requests
 from attrs import define, field
-from console_client import Browser, ConsoleServer
+from console_client import Browser, ConsoleServer, forms
 from console_pages import acting_as, browser_of, served
 from oauth2_bench import jwt_of
 from test_provider_examples import Site, refuse
@@ -181,20 +180,37 @@ def test_as_whom_a_profile_may_send(bench: Bench) -> None:
     assert "may not send as x@else.example" in page.text
 
 
+def try_these(browser: Browser, path: str, **changes: Any) -> Any:
+    """Press *Test These Values* on the form at *path*, after these changes."""
+    page = browser.get(path)
+    (form,) = [one for one in forms(page) if "revision" in one.fields]
+    action = re.search(r'formaction="(.*?)" formtarget="_blank"', page.text)
+    assert action is not None
+    names = {f"/{name.replace('__', '/')}": value for name, value in changes.items()}
+    sent = {**form.fields, **names}
+    return browser.post(
+        unescape(action[1]), {k: v for k, v in sent.items() if v is not None}
+    )
+
+
 def test_values_that_are_not_saved(bench: Bench) -> None:
     """They are tested as they are, and nothing is changed; no page holds a secret."""
     anna = bench.browser(Role.ADMIN, "anna")
     bench.smtp.users["gateway@plant.example"] = "c4n4ry-new"
-    document = json.loads(json.dumps(bench.document))
-    document["auth"]["password"] = "c4n4ry-new"
     before = bench.profiles.profiles.get("plant")
-    page = anna.post(f"/tests?of={before.id}", {"document": json.dumps(document)})
+    page = try_these(
+        anna,
+        f"/profiles/{before.id}",
+        auth__password="c4n4ry-new",
+        **{"auth__password#again": "c4n4ry-new"},
+        policy__from_addresses="alarms@plant.example",
+    )
     assert 200 == page.status_code
     assert "not saved" in page.text
     assert "retype" in page.text
-    assert 'name="from" value="gateway@plant.example"' in page.text
+    assert 'name="from" value="alarms@plant.example"' in page.text
     path = page.url.removeprefix(bench.console.url)
-    sent = anna.post(path, TYPED)
+    sent = anna.post(path, {**TYPED, "from": "alarms@plant.example"})
     assert "The server accepted it" in sent.text
     assert "the values of the form, which are not saved" in sent.text
     assert before == bench.profiles.profiles.get("plant")
@@ -205,26 +221,60 @@ def test_values_that_are_not_saved(bench: Bench) -> None:
     assert 403 == acting_as(anna, Role.OPERATOR).get(path).status_code
 
 
-def test_a_stored_secret_is_not_used_elsewhere(bench: Bench) -> None:
-    """With another server it has to be retyped, and that is said."""
+def test_a_stored_secret_is_used_where_it_would_go_anyway(bench: Bench) -> None:
+    """Not with another server, where it has to be retyped; nor where it is given up."""
     anna = bench.browser(Role.ADMIN, "anna")
-    document = json.loads(json.dumps(bench.document))
-    del document["auth"]["password"]
-    document["smtp"]["hostname"] = "127.0.0.1"
-    id = bench.profiles.profiles.get("plant").id
-    page = anna.post(f"/tests?of={id}", {"document": json.dumps(document)})
-    assert "the stored secret was dropped" in page.text
-    assert "c4n4ry" not in str(bench.smtp.messages)
+    form = f"/profiles/{bench.profiles.profiles.get('plant').id}"
+
+    def came_of(page: Any) -> str:
+        found: str = anna.post(page.url.removeprefix(bench.console.url), TYPED).text
+        return found
+
+    kept = try_these(anna, form, smtp__timeout_ms="5000")
+    assert "The server accepted it" in came_of(kept)
+    moved = try_these(anna, form, smtp__hostname="127.0.0.1")
+    assert 422 == moved.status_code
+    assert "a stored secret does not follow to another smtp.hostname" in moved.text
+    assert "type it anew" in moved.text
+    given_up = try_these(anna, form, **{"auth__password#remove": "on"})
+    assert "The server accepted it" not in came_of(given_up)
 
 
-def test_a_draft_with_mistakes_is_not_tested(bench: Bench) -> None:
-    """They are told; a secret among them is not."""
+def test_values_with_mistakes_are_not_tested(bench: Bench) -> None:
+    """They are told by the names of their fields."""
     anna = bench.browser(Role.ADMIN, "anna")
-    document = json.loads(json.dumps(bench.document))
-    document["smtp"]["port"] = 70000
-    page = anna.post("/tests", {"document": json.dumps(document)})
-    assert (422, True) == (page.status_code, "70000 is more than 65535" in page.text)
-    assert 422 == anna.post("/tests", {"document": "[]"}).status_code
+    form = f"/profiles/{bench.profiles.profiles.get('plant').id}"
+    page = try_these(anna, form, smtp__port="70000", smtp__timeout_ms="soon")
+    assert 422 == page.status_code
+    assert "<strong>Port</strong> 70000 is more than 65535" in unescape(page.text)
+    assert "Timeout" in page.text
+    page = try_these(anna, form, auth__password="c4n4ry-once")
+    assert 422 == page.status_code
+
+
+def test_a_new_profile_is_tested_before_it_is_saved(bench: Bench) -> None:
+    """Of any mode, with no name yet; under the name of another it gets no secret."""
+    anna = bench.browser(Role.ADMIN, "anna")
+    smtp = bench.document["smtp"]
+    changes = {
+        "smtp__hostname": smtp["hostname"],
+        "smtp__port": str(smtp["port"]),
+        "smtp__use_starttls": "on",
+        "smtp__ca_file": smtp["ca_file"],
+        "smtp__ssl_protocols": smtp["ssl_protocols"],
+        "auth__key": PASSWORD,
+        "auth__key#again": PASSWORD,
+    }
+    page = try_these(anna, "/profiles/new/api_key", **changes)
+    assert 200 == page.status_code, page.text
+    sent = anna.post(page.url.removeprefix(bench.console.url), TYPED)
+    assert "The server accepted it" in sent.text
+    assert "apikey" == bench.smtp.messages[-1].identity
+    assert ["plant"] == [one.name for one in bench.profiles.profiles.list()]
+
+    taken = try_these(anna, "/profiles/new/api_key", **{**changes, "name": "plant"})
+    assert (422, True) == (taken.status_code, "is the name of another" in taken.text)
+    assert 404 == anna.post("/tests?mode=nonsense").status_code
 
 
 def test_a_mode_of_a_third_party(bench: Bench) -> None:
