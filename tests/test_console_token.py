@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from console_pages import acting_as, browser_of, served
 from test_granting import Plugin, Shifted
 
 from email_profiles_hookspecs import TokenStatus
-from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin import EmailProfiles, console
 from email_profiles_plugin.console import Role
 from email_profiles_plugin.console.outlook import next_step, told
 from email_profiles_plugin.testing import AuthorizationServer, SmtpServer
@@ -447,3 +448,19 @@ def test_an_error_has_its_remedy(error: str, sentence: str, remedy: str) -> None
     assert sentence == said
     assert remedy in advice
     assert (said, advice) == told(f"{said}: {advice}" if advice else said)
+
+
+def test_no_page_knows_a_mode() -> None:
+    """What is shown of a token, or tested, depends on no mode's name or class."""
+    folder = Path(console.__file__).parent
+    known = re.compile(r"""["'](basic|oauth2)["']|providers\.oauth2|isinstance\(.*Gr""")
+    telling = [
+        path.name
+        for path in (*folder.rglob("*.py"), *folder.rglob("*.html"))
+        if path.stem.startswith(
+            ("token", "device", "trial", "callback", "outlook", "departure", "draft")
+        )
+        and known.search(path.read_text("utf-8"))
+    ]
+
+    assert [] == telling

@@ -15,6 +15,7 @@ from console_client import Browser, ConsoleServer, forms
 from console_pages import acting_as, browser_of, served
 from oauth2_bench import jwt_of
 from test_provider_examples import Site, refuse
+from test_provider_examples import keys as keys
 
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console import Role
@@ -284,6 +285,38 @@ def test_a_mode_of_a_third_party(bench: Bench) -> None:
     bench.profiles.profiles.apply(document, actor="test")
     page = bert.post(bench.profile("vaulted"), TYPED)
     assert "the vault has no p" in page.text
+
+
+def test_a_service_account_of_a_third_party(
+    bench: Bench, keys: tuple[str, bytes]
+) -> None:
+    """Its token page offers what it can do, and its test goes out by its token."""
+    private, public = keys
+    bench.server.register("robot@plant.example", public_key=public)
+    auth = {
+        "mode": "service_account",
+        "account": "robot@plant.example",
+        "mailbox": "gateway@plant.example",
+        "token_endpoint": bench.server.token_endpoint,
+        "ca_file": str(bench.server.ca_file),
+        "private_key": private,
+    }
+    document = {**bench.document, "name": "robot", "auth": auth}
+    bench.profiles.profiles.apply(document, actor="test")
+    anna = bench.browser(Role.ADMIN, "anna")
+    manage = bench.profile("robot").removesuffix("test") + "token"
+    page = anna.get(manage)
+    assert ("Refresh Token" in page.text, "Grant" in page.text) == (True, False)
+    assert "The next message fetches a new token" in page.text
+
+    page = anna.post(bench.profile("robot"), TYPED)
+    assert "The server accepted it" in page.text
+    assert "gateway@plant.example" == bench.smtp.messages[-1].identity
+    assert ">valid<" in anna.get(manage).text
+    assert ">valid<" in anna.post(f"{manage}/refresh").text
+    assert 2 == bench.profiles.tokens.status("robot").generation
+    assert ">none<" in anna.post(f"{manage}/revoke").text
+    assert "PRIVATE KEY" not in "".join(bench.pages)
 
 
 @pytest.mark.parametrize(
