@@ -57,7 +57,7 @@ def test_profile(asked: Asked) -> Response:
         raise Refusal(HTTPStatus.FORBIDDEN, said, "test the stored one")
     given = named("email profile", asked.body["document"], name)
     stored = next((one for one in documents.list() if one.name == name), None)
-    given = marks.taken(documents, given, stored)
+    given = marks.taken(documents, given, stored, home=asked.profiles.home)
     return answer(documents.test(given, request))
 
 
