@@ -231,7 +231,7 @@ class Assembly:
             lambda: self.clock.now().timestamp(),
         )
         client = client_kind()
-        consumers = tuple(consumer_kinds())
+        consumers = tuple(consumer_kinds(profile))
         kinds = {kind.name: kind for kind in (profile, client, *consumers)}
 
         def common(kind: Kind) -> dict[str, Any]:

@@ -130,6 +130,14 @@ class Keyring:
 
     def _usable(self, *, make: bool = True) -> MultiFernet:
         """All keys; without any a first one is made, or FileNotFoundError raised."""
+        found = self._all(make=make)
+        try:
+            return MultiFernet([Fernet(key) for key in found])
+        except ValueError:
+            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
+            raise SecretError(f"there is no usable key in {where}") from None
+
+    def _all(self, *, make: bool) -> tuple[str, ...]:
         with self._guard:
             found = self._read()
             if found is None and not (self._keys or make):
@@ -137,11 +145,7 @@ class Keyring:
             if found is None:
                 found = self._keys or self._make()
             self._keys = found
-        try:
-            return MultiFernet([Fernet(key) for key in found])
-        except ValueError:
-            where = KEY_VARIABLE if KEY_VARIABLE in self.environment else self.path
-            raise SecretError(f"there is no usable key in {where}") from None
+            return found
 
     def _read(self) -> tuple[str, ...] | None:
         """None where there is no file."""

@@ -17,10 +17,24 @@ from itsdangerous import URLSafeSerializer
 from starlette.types import ASGIApp
 
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.console import Role, create_app
+from email_profiles_plugin.console import Role
+from email_profiles_plugin.console.application import ALONE, PLACES, assembled
+from email_profiles_plugin.console.places import Place
 from email_profiles_plugin.console.sessions import Visit
 
 Fields = Mapping[str, Any]
+
+
+def listener() -> socket.socket:
+    """
+    A socket that listens on loopback.
+
+    It is said to be TCP, or asyncio would not switch Nagle's delay off: 40 ms a call.
+    """
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.bind(("127.0.0.1", 0))
+    bound.listen()
+    return bound
 
 
 class Served:
@@ -34,7 +48,7 @@ class Served:
         self.make = make
 
     def __enter__(self) -> Self:
-        bound = socket.create_server(("127.0.0.1", 0))  # who comes early waits
+        bound = listener()  # who comes early waits
         self.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         app: ASGIApp = self.make(self.url)
         self.server = uvicorn.Server(
@@ -52,16 +66,22 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
+        self.server.should_exit = True  # it takes 0.2 s, and nobody waits for it
 
 
 class ConsoleServer(Served):
-    """The console on *profiles*, alone; *options* are those of `create_app`."""
+    """
+    The console on *profiles*, alone; *options* are those of `create_app`.
 
-    def __init__(self, profiles: EmailProfiles, **options: Any) -> None:
+    *places* are served besides its own.
+    """
+
+    def __init__(
+        self, profiles: EmailProfiles, *, places: Iterable[Place] = (), **options: Any
+    ) -> None:
+        served = (*PLACES, *ALONE, *places)
         super().__init__(
-            lambda url: create_app(profiles, **{"base_url": url, **options})
+            lambda url: assembled(profiles, served, **{"base_url": url, **options})
         )
         self.profiles = profiles
 

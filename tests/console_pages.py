@@ -1,73 +1,32 @@
-"""What the tests of pages stand on: the console on a real server, and a browser."""
+"""What the tests of pages stand on: a console whose host says who asks, by headers."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import requests
-import uvicorn
-from attrs import define, field
-from console_client import form_token
-from starlette.applications import Starlette
+from console_client import Browser, ConsoleServer
 from starlette.requests import Request
 
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.console import Role, User, create_app
+from email_profiles_plugin.console import Role, User
 
 
-@define
-class Browser:
-    """A person's browser, at the console that listens at *base_url*."""
-
-    base_url: str
-    name: str
-    role: Role
-    session: requests.Session = field(factory=requests.Session)
-
-    def get(self, path: str, **options: Any) -> requests.Response:
-        return self._ask("GET", path, **options)
-
-    def post(
-        self, path: str, data: dict[str, Any] | None = None, **options: Any
-    ) -> requests.Response:
-        self.get("/plugins")
-        given = {"csrf": form_token(self.session), **(data or {})}
-        return self._ask("POST", path, data=given, **options)
-
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        who = {"X-Name": self.name, "X-Role": str(self.role), "Origin": self.base_url}
-        return self.session.request(
-            method,
-            path if path.startswith("http") else self.base_url + path,
-            headers=who,
-            timeout=30,
-            **options,
-        )
+def served(profiles: EmailProfiles) -> ConsoleServer:
+    """The console on *profiles*, to be entered."""
+    return ConsoleServer(profiles, authenticate=_by_headers)
 
 
-def authenticate(request: Request) -> User | None:
+def browser_of(server: ConsoleServer, role: Role, name: str = "anna") -> Browser:
+    """A browser of its own for a person called *name*."""
+    browser = server.browser()
+    browser.headers.update({"X-Name": name})
+    return acting_as(browser, role)
+
+
+def acting_as(browser: Browser, role: Role) -> Browser:
+    """The same browser, of the same person, who has another role now."""
+    browser.headers.update({"X-Role": str(role)})
+    return browser
+
+
+def _by_headers(request: Request) -> User | None:
     role = request.headers.get("X-Role")
     return User(request.headers["X-Name"], Role.named(role)) if role else None
-
-
-@contextmanager
-def served(profiles: EmailProfiles) -> Iterator[str]:
-    """Where the console on *profiles* listens meanwhile."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app: Starlette = create_app(profiles, base_url=base_url, authenticate=authenticate)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield base_url
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import webbrowser
@@ -19,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from attrs import define, field
+from chromium import driven_chromium
 from click.testing import CliRunner, Result
 
 from email_profiles_plugin import EmailProfiles
@@ -29,15 +29,6 @@ from email_profiles_plugin.testing import CertificateAuthority
 
 SECRET = "c4n4ry-secret"
 USER, PASSWORD = "anna", "c4n4ry-password"
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage "
-    "--no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-default-apps"
-)
-"""As root, and on a machine whose network is closed."""
-
-NOWHERE_ELSE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 
 @define(eq=False)
@@ -85,25 +76,8 @@ def server(
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Debian's Chromium, driven; each test starts without cookies."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if browser is None or driver is None:
-        missing = "chromium and chromium-driver are not installed"
-        if os.environ.get("EMAIL_PROFILES_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"{missing}, and EMAIL_PROFILES_REQUIRE_SERVICES is 1")
-        pytest.skip(missing)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.accept_insecure_certs = True  # it trusts the machine's authorities alone
-    folder = tmp_path_factory.mktemp("chromium")
-    for flag in (*FLAGS.split(), NOWHERE_ELSE, f"--user-data-dir={folder}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(driver)
-    with webdriver.Chrome(options=options, service=service) as driven:
-        driven.implicitly_wait(10)
-        driven.set_page_load_timeout(30)
+    """Each test starts without cookies."""
+    with driven_chromium(tmp_path_factory.mktemp("chromium")) as driven:
         yield driven
 
 

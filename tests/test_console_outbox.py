@@ -9,7 +9,8 @@ from typing import Any
 
 import pluggy
 import pytest
-from console_pages import Browser, served
+from console_client import Browser, ConsoleServer
+from console_pages import browser_of, served
 
 from email_profiles_hookspecs import SendRequest, hookimpl
 from email_profiles_plugin import EmailProfiles
@@ -39,24 +40,24 @@ def plant(open_profiles: Open, smtp_server: Any, profile_document: Any) -> Any:
 
 
 @pytest.fixture
-def base_url(plant: EmailProfiles) -> Iterator[str]:
-    with served(plant) as url:
-        yield url
+def console(plant: EmailProfiles) -> Iterator[ConsoleServer]:
+    with served(plant) as running:
+        yield running
 
 
 @pytest.fixture
-def operator(base_url: str) -> Browser:
-    return Browser(base_url, "bert", Role.OPERATOR)
+def operator(console: ConsoleServer) -> Browser:
+    return browser_of(console, Role.OPERATOR, "bert")
 
 
 @pytest.fixture
-def viewer(base_url: str) -> Browser:
-    return Browser(base_url, "vera", Role.VIEWER)
+def viewer(console: ConsoleServer) -> Browser:
+    return browser_of(console, Role.VIEWER)
 
 
 @pytest.fixture
-def admin(base_url: str) -> Browser:
-    return Browser(base_url, "anna", Role.ADMIN)
+def admin(console: ConsoleServer) -> Browser:
+    return browser_of(console, Role.ADMIN)
 
 
 def lose_the_reply(server: Any) -> None:
@@ -215,8 +216,8 @@ def test_plugins_in_use_and_left_out(open_profiles: Open) -> None:
     manager = pluggy.PluginManager("email_profiles")
     manager.register(Broken(), "broken")
     profiles = open_profiles(deliver=False, plugin_manager=manager)
-    with served(profiles) as url:
-        page = Browser(url, "vera", Role.VIEWER).get("/plugins").text
+    with served(profiles) as console:
+        page = browser_of(console, Role.VIEWER).get("/plugins").text
 
     assert profiles.plugins.providers["oauth2"].title in page
     assert "RuntimeError: &lt;third-party&gt; trouble" in page

@@ -20,7 +20,12 @@ PROFILE: dict[str, Any] = {
     "auth": {"mode": "basic"},
 }
 DOCUMENTS: dict[str, dict[str, Any]] = {
-    "alarm_notification": {"name": "night-shift", "profile": "plant-alerts"},
+    "alarm_notification": {
+        "name": "night-shift",
+        "profile": "plant-alerts",
+        "from_address": "gateway@plant.example",
+        "recipients": ["operator@plant.example"],
+    },
     "report_schedule": {
         "name": "daily-energy",
         "profile": "plant-alerts",

@@ -32,15 +32,19 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses console.forms console.forms.* consumers consumers.reports
-        consumers.reports.cells consumers.reports.cron consumers.reports.csv_file
-        consumers.reports.page consumers.reports.queries consumers.reports.recipients
-        consumers.reports.rules consumers.reports.schedule consumers.reports.table
-        consumers.reports.templates consumers.reports.timetable documents documents.*
-        encodings grant_rules linter masking media_types message oauth oauth.* parts
-        presets presets.* remedies remedies.* roles settlement smtp smtp.dialogue
-        smtp.flight smtp.mail smtp.replies smtp.source smtp.tally smtp.transaction
-        token_linter token_rules verdict
+        addresses console.forms console.forms.* consumers consumers.alarms
+        consumers.alarms.events consumers.alarms.links consumers.alarms.mail
+        consumers.alarms.notification consumers.alarms.patterns
+        consumers.alarms.planning consumers.alarms.rules consumers.alarms.schedules
+        consumers.alarms.templates consumers.reports consumers.reports.cells
+        consumers.reports.cron consumers.reports.csv_file consumers.reports.page
+        consumers.reports.queries consumers.reports.recipients consumers.reports.rules
+        consumers.reports.schedule consumers.reports.table consumers.reports.templates
+        consumers.reports.timetable documents documents.* encodings grant_rules linter
+        masking media_types message oauth oauth.* parts presets presets.* remedies
+        remedies.* roles settlement smtp smtp.dialogue smtp.flight smtp.mail
+        smtp.replies smtp.source smtp.tally smtp.transaction token_linter token_rules
+        verdict
         """,
     IO: """
         clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire
@@ -64,7 +68,8 @@ FLOORS = {
 """
 Which module is on which floor; the first pattern that fits decides.
 
-A consumer's pure rules are on floor 1, for the documents that are kept of it.
+A consumer's pure rules are on floor 1, for the documents that are kept of it; its
+packages export lazily, and so import nothing.
 """
 
 OUTSIDE = (PLUGIN, f"{PLUGIN}.testing", f"{PLUGIN}.testing.*")

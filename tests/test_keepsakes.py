@@ -74,7 +74,7 @@ def test_it_has_its_time(profiles: EmailProfiles, clock: Shifted) -> None:
     clock.seconds = 61
     assert None is profiles.keepsakes.find("device", "s1", key)
     profiles.keepsakes.keep("device", "s1", {}, seconds=60)
-    with profiles._database.read() as connection:
+    with profiles.database.read() as connection:
         assert 1 == connection.scalar(text("SELECT count(*) FROM keepsake"))
 
 
@@ -82,7 +82,7 @@ def test_nothing_of_it_can_be_read_in_the_store(profiles: EmailProfiles) -> None
     """Neither the value nor key and session."""
     kept = profiles.keepsakes
     key = kept.keep("device", "canary-session", {"code": "canary"}, seconds=60)
-    with profiles._database.read() as connection:
+    with profiles.database.read() as connection:
         row = connection.execute(text("SELECT * FROM keepsake")).one()
 
     assert "canary" not in repr(row)

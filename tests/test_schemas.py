@@ -44,7 +44,14 @@ GROUPS = {
     "Schedule",
     "Source",
     "Report",
+    "Templates",
+    "Recipients",
+    "Filter",
+    "Timing",
+    "Acknowledgement",
 }
+CONDITIONS = {"if", "then", "else", "not"}
+"""What stands there describes no value: it only tells values apart."""
 
 
 def properties(
@@ -152,8 +159,9 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
     if isinstance(schema, dict):
         if isinstance(schema.get("properties"), dict):
             yield schema
-        for one in schema.values():
-            yield from objects(one)
+        for keyword, one in schema.items():
+            if keyword not in CONDITIONS:
+                yield from objects(one)
     elif isinstance(schema, list):
         for one in schema:
             yield from objects(one)
@@ -178,8 +186,9 @@ def test_input_is_bounded(name: str) -> None:
     def walk(one: Any) -> Iterator[dict[str, Any]]:
         if isinstance(one, dict):
             yield one
-            for each in one.values():
-                yield from walk(each)
+            for keyword, each in one.items():
+                if keyword not in CONDITIONS:
+                    yield from walk(each)
         elif isinstance(one, list):
             for each in one:
                 yield from walk(each)

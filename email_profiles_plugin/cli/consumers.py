@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import documents, output
+from . import alarms, documents, output, reports
 from .commands import AS_JSON, Command, DocumentGroup
 from .opening import opens_documents
 
@@ -51,13 +51,16 @@ def _entry(which: Documents, stored: Stored) -> dict[str, Any]:
     }
 
 
-def _group(name: str, kind: str, example: str, about: str) -> DocumentGroup:
-    """A group with all that can be done with documents of this *kind*."""
+def _group(
+    name: str, kind: str, example: str, about: str, *more: click.Command
+) -> DocumentGroup:
+    """A group with all that can be done with documents of this *kind*, and *more*."""
     made = DocumentGroup(name, kind=kind, example=example, help=about)
     for command in (
         list_,
         documents.show,
         documents.apply,
+        *more,
         documents.delete,
         documents.rename,
         documents.export,
@@ -71,10 +74,20 @@ alarm = _group(
     "alarm_notification",
     "night-shift",
     "Alarm notifications: who is told of which alarms.",
+    documents.set_secret,
+    alarms.notify,
+    alarms.due,
+    alarms.trail,
 )
 report = _group(
     "report",
     "report_schedule",
     "daily-energy",
     "Report schedules: when a report is sent to whom.",
+    documents.set_secret,
+    reports.run,
+    reports.runs,
+    reports.preview,
+    reports.next_,
+    reports.serve,
 )

@@ -19,6 +19,7 @@ _LOOK = {
     "email profile": "see `email-profiles profile list`",
     "OAuth2 client": "see `email-profiles client list`",
     "API token": "see `email-profiles console token list`",
+    "report schedule": "see `email-profiles report list`",
     "message": "see `email-profiles outbox list`; the start of an id has to be unique",
 }
 

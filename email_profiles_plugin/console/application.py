@@ -20,7 +20,20 @@ from .frame import Frame
 from .gate import Gate
 from .identity import Authenticate, Identity
 from .limits import Attempts
-from .pages import audit, clients, home, outbox, plugins, sign_in
+from .pages import (
+    access,
+    audit,
+    callback,
+    client_trial,
+    clients,
+    device,
+    home,
+    outbox,
+    plugins,
+    sign_in,
+    token,
+    trial,
+)
 from .pages import profiles as profile_pages
 from .places import Place
 from .sessions import Sessions
@@ -32,9 +45,15 @@ PLACES: tuple[Place, ...] = (
     *home.PLACES,
     *profile_pages.PLACES,
     *clients.PLACES,
+    *token.PLACES,
+    *device.PLACES,
+    *callback.PLACES,
+    *trial.PLACES,
+    *client_trial.PLACES,
     *outbox.PLACES,
     *plugins.PLACES,
     *audit.PLACES,
+    *access.PLACES,
     *API_PLACES,
 )
 """Every route that there is, but static files and what `ALONE` has."""

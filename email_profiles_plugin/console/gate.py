@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import quote
@@ -23,6 +24,8 @@ from .calls import Call, Console, Form, Upload
 from .identity import Identity
 from .places import Place
 from .refusals import Refusal
+
+LOGGER = logging.getLogger(__name__)
 
 READING = frozenset({"GET", "HEAD"})
 FIELDS = 2000
@@ -136,6 +139,15 @@ def _ask(place: Place, call: Call) -> Response:
         return place.endpoint(call)
     except EmailProfilesError as error:
         return refusals.answer(call, error, api=place.api)
+    except Refusal:
+        raise
+    except Exception as error:
+        LOGGER.exception("%s %s failed", place.method, place.path)
+        raise Refusal(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "nobody expected this",
+            "the log of the console says what it was; please report it",
+        ) from error
 
 
 def _check_token(call: Call) -> None:

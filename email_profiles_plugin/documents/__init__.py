@@ -34,6 +34,7 @@ from .validation import (
     validate_request_document,
     validate_token_request,
     warnings,
+    warnings_of_document,
 )
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "validate_request_document",
     "validate_token_request",
     "warnings",
+    "warnings_of_document",
     "with_defaults",
 ]

@@ -214,9 +214,10 @@ def _of_key(error: ValidationError) -> tuple[str, str]:
 def _missing(place: Place, error: ValidationError) -> Iterator[Finding]:
     required: Any = error.validator_value
     present: Any = error.instance
+    schema: Any = error.schema
     for name in required:
         if name not in present:
-            yield Finding((*place, name), "is required")
+            yield Finding((*place, name), "is required", schema.get("x-says", ""))
 
 
 def _literal(value: object) -> str:

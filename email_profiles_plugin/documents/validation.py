@@ -126,6 +126,15 @@ def client_warnings(document: object, lint: Iterable[Finding] = ()) -> list[Prob
     return _problems(document, _either(lint, rules.warnings_of_client(document)))
 
 
+def warnings_of_document(
+    document: object, rules_of: Callable[[Mapping[str, Any]], Iterable[Finding]]
+) -> list[Problem]:
+    """What is allowed in a document, and by these rules most likely not meant."""
+    if not isinstance(document, dict):
+        return []
+    return _problems(document, rules_of(document))
+
+
 def _either(lint: Iterable[Finding], general: Iterable[Finding]) -> list[Finding]:
     found = list(lint)
     places = {one.place for one in found}

@@ -227,6 +227,7 @@ ANY_TOKEN = tuple(
         ),
         (
             "access_denied",
+            "grant it anew, and agree to all that is asked for; where nobody refused, "
             "look at what the authorization server allows this client",
             "RFC 6749, 4.1.2.1",
         ),

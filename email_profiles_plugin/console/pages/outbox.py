@@ -23,7 +23,7 @@ PAGE = 50
 """Messages on a page."""
 
 DECISIONS: tuple[tuple[Decision, str, str], ...] = (
-    ("accepted", "The server has it", "Its recipients count as served."),
+    ("accepted", "The server has it", "Those recipients count as served."),
     ("not sent", "It was not sent", "They count as cancelled; it is left at that."),
     ("retry", "Send it again", "Whoever has it already gets it a second time."),
 )

@@ -25,7 +25,6 @@ COLOURS = ("#1f5fa8", "#d9822b", "#3a8f5c", "#8a4fa3", "#b23a48", "#5b6770")
 
 def draw(
     settings: ChartSettings,
-    title: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     zone: ZoneInfo,
@@ -53,7 +52,7 @@ def draw(
         _lines(axes, places, series)
     else:
         _bars(axes, places, series)
-    _dress(axes, settings, title)
+    _dress(axes, settings)
     out = io.BytesIO()
     figure.savefig(out, format="png")
     return out.getvalue()
@@ -125,14 +124,16 @@ def _name(place: float | datetime | str) -> str:
     return place if isinstance(place, str) else f"{place:g}"
 
 
-def _dress(axes: Any, settings: ChartSettings, title: str) -> None:
+def _dress(axes: Any, settings: ChartSettings) -> None:
     """Title, legend and grid; a `$` in a name is a dollar, not mathematics."""
-    axes.set_title(settings.title or title, fontsize=10, loc="left", parse_math=False)
+    axes.set_title(settings.title, fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="y", color="#dfe3e8", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=8)
+    axes.xaxis.get_offset_text().set_fontsize(8)
+    axes.yaxis.get_offset_text().set_fontsize(8)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
     axes.set_xlabel(settings.x, fontsize=8, parse_math=False)

@@ -140,8 +140,8 @@ def _listed(text: str, field: _Field) -> str:
     return ",".join(map(str, sorted(numbers)))
 
 
-def _numbers(part: str, field: _Field) -> range:
-    """What one item of a list stands for."""
+def _numbers(part: str, field: _Field) -> list[int]:
+    """What one item of a list stands for; nov-feb and fri-mon go around."""
     item = _ITEM.fullmatch(part)
     if item is None or (item["low"] == "*" and item["high"]):
         raise ValueError(f"{field.title}: {part[:20]!r} is not understood")
@@ -150,16 +150,19 @@ def _numbers(part: str, field: _Field) -> range:
         raise ValueError(f"{field.title}: a step has to be 1 or more")
     if item["low"] == "*":
         most = 6 if field is _WEEKDAY else field.most
-        return range(field.least, most + 1, step)
+        return list(range(field.least, most + 1, step))
     low = _number(item["low"], field)
     high = _number(item["high"], field) if item["high"] else low
     if item["step"] and not item["high"]:
         high = field.most  # as cron has it: 5/15 is 5-59/15
-    if field is _WEEKDAY and item["high"] and high < low:
-        high += 7  # fri-mon
-    if high < low:
+    around = len(field.names)
+    if high < low and not around:
         raise ValueError(f"{field.title}: {part[:20]!r} runs backwards")
-    return range(low, high + 1, step)
+    if high < low:
+        high += around
+        found = range(low, high + 1, step)
+        return [(one - field.least) % around + field.least for one in found]
+    return list(range(low, high + 1, step))
 
 
 def _number(text: str, field: _Field) -> int:

@@ -45,6 +45,8 @@ _SQLITE_READS = {20, 21, 22, 31, 33}
 
 _STEPS = 10_000
 
+_REFUSALS = ("not authorized", "authorization denied", "read-only", "read only")
+
 
 @contextmanager
 def asked(
@@ -139,7 +141,7 @@ def _failure(error: SQLAlchemyError) -> ReportFailed:
     """Never the statement with its values, which SQLAlchemy's own message has."""
     cause: object = error.orig if isinstance(error, StatementError) else error
     said = " ".join(str(cause).split())[:500] or type(cause).__name__
-    if "not authorized" in said or "read-only" in said.lower().replace("_", "-"):
+    if any(word in said.lower() for word in _REFUSALS):
         return ReportFailed(
             f"the query was refused: {said}", STAGE, "a report may only read"
         )

@@ -133,7 +133,7 @@ def _chart(job: Job, rows: Spool, zone: ZoneInfo) -> Path | None:
 
     points = rows.first(MOST_POINTS)
     try:
-        picture = draw(settings, job.schedule.shown_title, rows.columns, points, zone)
+        picture = draw(settings, rows.columns, points, zone)
     except ValueError as error:
         said = " ".join(str(error).split())[:300]
         raise ReportFailed(said, "chart", "name columns of the report") from error

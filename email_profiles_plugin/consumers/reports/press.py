@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,17 @@ class Press:
     def make(self, job: Job) -> Edition:
         """The edition; ReportFailed, also when its time is up; Stopped."""
         errors = job.folder / "errors"
-        with open(errors, "wb") as said, self._started(said) as process:
-            try:
-                self._work(process, job)
-            finally:
-                process.kill()
-                with self._guard:
-                    self._running.discard(process)
+        with open(errors, "wb") as said:
+            process = self._started(said)
+        try:
+            self._work(process, job)
+        finally:
+            process.kill()
+            process.wait()
+            with self._guard:
+                self._running.discard(process)
+            with suppress(BrokenPipeError):
+                process.communicate()
         if self.stopped.is_set():
             raise Stopped
         return self._result(job, process.returncode, errors)
@@ -111,6 +116,11 @@ class Press:
 
 
 def _environment() -> dict[str, str]:
-    """As here; one thread for arithmetic, each of which would take address space."""
-    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    return {**os.environ, **threads}
+    """
+    As here, but for what is ours: secrets may be in it.
+
+    One thread does arithmetic, as each would take address space.
+    """
+    ours = "EMAIL_PROFILES_"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -286,7 +286,7 @@ class ReportScheduler:
 
     def _take(self, run: Run, me: str) -> None:
         now = self.profiles.clock.now()
-        if run.owner is None and run.asked_by:
+        if run.owner is None and run.asked_by and run.tries:
             if now > run.lost_at:  # whoever asked has no beat to hear
                 self._lose(run, "whoever asked for it ended before it was made")
             return

@@ -1,0 +1,152 @@
+"""Dispatch: a claimed mail becomes a message in the outbox, once whatever happens."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attrs import define, frozen
+
+from email_profiles_hookspecs import Receipt
+from email_profiles_hookspecs.errors import (
+    Disabled,
+    EmailProfilesError,
+    NotFound,
+    SecretError,
+    StoreUnavailable,
+)
+
+from ...store import alarm_mails
+from ...store.alarm_claims import Mail
+from ...store.alarm_mails import Told
+from . import links
+from .desk import Desk
+from .events import AlarmEvent
+from .mail import Digest, Recipient, compose, idempotency_key, origin
+from .notification import Notification
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from ...runtime import EmailProfiles
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 30
+"""Seconds till a mail is tried again whose profile can't be used just now."""
+
+GIVE_UP_S = 86_400
+"""Seconds after which that is given up."""
+
+GONE = "the alarm notification was deleted"
+
+PASSING = (Disabled, NotFound, SecretError, StoreUnavailable)
+"""What somebody may put right meanwhile."""
+
+
+@frozen(kw_only=True)
+class Made:
+    """What became of a mail: *receipt*, or the *error*, for good or till *again*."""
+
+    mail: Mail
+    message_id: str | None = None
+    receipt: Receipt | None = None
+    error: Exception | None = None
+    again: bool = False
+
+
+@define(eq=False)
+class Dispatch:
+    """
+    Makes mails.
+
+    What a mail tells of is settled when it is claimed. So whoever makes it again, after
+    a crash, finds by its key that it is in the outbox already.
+    """
+
+    profiles: EmailProfiles
+    desk: Desk
+
+    def make(self, mails: Sequence[Mail]) -> list[Made]:
+        """Put each into the outbox, and note what became of it."""
+        made = [self._make(mail) for mail in mails]
+        if made:
+            self.profiles.database.write(lambda connection: _settle(connection, made))
+        for one in made:
+            if one.error is not None:
+                log.warning("a mail to %s: %s", one.mail.who, one.error)
+        return made
+
+    def _make(self, mail: Mail) -> Made:
+        try:
+            return self._sent(mail)
+        except PASSING as error:
+            age = self.profiles.clock.now().timestamp() - mail.created_at
+            return Made(mail=mail, error=error, again=age < GIVE_UP_S)
+        except EmailProfilesError as error:
+            return Made(mail=mail, error=error)
+
+    def _sent(self, mail: Mail) -> Made:
+        with self.profiles.database.read() as connection:
+            notification = self.desk.by_id(connection, mail.document_id)
+            most = 1 if notification is None else notification.consolidated_most
+            told = alarm_mails.told(connection, mail.id, most)
+        if notification is None or told is None:
+            return Made(mail=mail, error=NotFound("alarm notification", GONE))
+        profile = self.desk.profile(notification)
+        key = idempotency_key(told.ids, profile.id, mail.who)
+        with self.profiles.database.read() as connection:
+            before = alarm_mails.queued_as(connection, origin(notification.id), key)
+        if before is not None:
+            return Made(mail=mail, message_id=before)
+        digest = digest_of(told)
+        request = compose(
+            notification,
+            digest,
+            Recipient(
+                who=mail.who,
+                addresses=mail.addresses,
+                link=self._link(notification, digest, mail),
+            ),
+            profile=profile.name,
+            key=key,
+            made_at=datetime.fromtimestamp(mail.created_at, UTC),
+        )
+        receipt = self.profiles.send(request)
+        return Made(mail=mail, message_id=receipt.id, receipt=receipt)
+
+    def _link(self, notification: Notification, digest: Digest, mail: Mail) -> str:
+        """Where there is something to acknowledge; else ""."""
+        known = all(event.acked for event in digest.events)
+        if notification.link is None or (known and digest.count == len(digest.events)):
+            return ""
+        key = self.profiles.keyring.derived(links.PURPOSE)[0]
+        expires_at = int(mail.created_at) + notification.link.valid_s
+        return links.link(notification.link.url, links.sign(key, mail.id, expires_at))
+
+
+def digest_of(told: Told) -> Digest:
+    """What the store knows of a mail, as its templates need it."""
+    return Digest(
+        count=len(told.ids),
+        events=tuple(AlarmEvent.from_document(json.loads(one)) for one in told.bodies),
+        by_transition=told.by_transition,
+        rank=told.rank,
+        first=datetime.fromtimestamp(told.first, UTC),
+        last=datetime.fromtimestamp(told.last, UTC),
+    )
+
+
+def _settle(connection: Connection, made: Sequence[Made]) -> None:
+    for one in made:
+        reason = "" if one.error is None else str(one.error)
+        if one.again:
+            until = one.mail.claimed_until + RETRY_S
+            alarm_mails.extend(connection, [one.mail.id], until, reason)
+        else:
+            alarm_mails.settle(
+                connection, one.mail.id, message_id=one.message_id, error=reason
+            )

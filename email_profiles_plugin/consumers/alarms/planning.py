@@ -1,0 +1,218 @@
+"""Who is notified of which event, and when; who is not, and why. Pure rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import define, field, frozen
+
+from ...addresses import parse
+from .events import AlarmEvent
+from .notification import Notification, Person, matches
+from .schedules import on_duty
+
+EVERYONE = ""
+"""Stands for all recipients in a record of who was not notified."""
+
+NO_CONTACT = "no contact: has no mail address"
+OFF_SCHEDULE = "off schedule"
+NO_SCHEDULE = "there is no schedule of that name"
+SAME_ADDRESS = "has only addresses of others who are notified"
+THROTTLED = "throttled"
+DISABLED = "the alarm notification is disabled"
+NOBODY = "there is nobody to notify"
+
+ENDS: Mapping[str, str] = {
+    "clear": "cleared meanwhile",
+    "ack": "acknowledged meanwhile",
+    "shelve": "shelved meanwhile",
+    "suppress": "suppressed meanwhile",
+    "out_of_service": "taken out of service meanwhile",
+}
+"""Why who waits for an active alarm's message does not get it any more."""
+
+_SILENT: Mapping[str, str] = {
+    "SHLVD": "the alarm is shelved",
+    "DSUPR": "the alarm is suppressed by design",
+    "OOSRV": "the alarm is out of service",
+}
+
+
+@frozen(kw_only=True)
+class Notice:
+    """*who* is to be told of *event* at *due_at*; *alone*: in a message of its own."""
+
+    event: AlarmEvent
+    who: str
+    due_at: float
+    alone: bool
+
+
+@frozen(kw_only=True)
+class LeftOut:
+    """*who* is not told of *event*."""
+
+    event: AlarmEvent
+    who: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class Turn:
+    """A person who is notified, *wait_s* after the first ones."""
+
+    who: str
+    addresses: tuple[str, ...]
+    wait_s: int = 0
+
+
+@frozen(kw_only=True)
+class Audience:
+    """Who is notified at some moment, and who is not, with the reason."""
+
+    turns: tuple[Turn, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+@define
+class Plan:
+    """What becomes of some events."""
+
+    notices: list[Notice] = field(factory=list)
+    left_out: list[LeftOut] = field(factory=list)
+
+
+def audience(
+    notification: Notification,
+    moment: datetime,
+    roster: Sequence[Person] | None = None,
+) -> Audience:
+    """
+    Who is notified of something that happens at *moment*, in order.
+
+    *roster*: what a host has calculated, instead of the document's.
+    """
+    people = notification.roster if roster is None else roster
+    turns = [Turn(who=one, addresses=(one,)) for one in notification.recipients]
+    seen = {parse(one).key for one in notification.recipients}
+    left_out: list[tuple[str, str]] = []
+    wait = 0
+    for person in people:
+        keys = {parse(one).key for one in person.addresses}
+        if reason := _absence(notification, person, moment):
+            left_out.append((person.name, reason))
+        elif keys <= seen:
+            left_out.append((person.name, SAME_ADDRESS))
+        else:
+            seen |= keys
+            turns.append(Turn(who=person.name, addresses=person.addresses, wait_s=wait))
+            wait += notification.delay_between_messages_s
+    if not turns:
+        turns = [Turn(who=one, addresses=(one,)) for one in notification.fallback]
+    return Audience(turns=tuple(turns), left_out=tuple(left_out))
+
+
+def _absence(notification: Notification, person: Person, moment: datetime) -> str:
+    """Why *person* is not notified at *moment*; "" if that is no question."""
+    if not person.addresses:
+        return NO_CONTACT
+    if person.schedule is None:
+        return ""
+    schedule = notification.schedules.get(person.schedule)
+    if schedule is None:
+        return NO_SCHEDULE
+    return "" if on_duty(schedule, moment) else OFF_SCHEDULE
+
+
+def reason_to_filter(notification: Notification, event: AlarmEvent) -> str:
+    """Why nobody is notified of *event*; "" if people are."""
+    wanted = notification.filter
+    if not notification.enabled:
+        return DISABLED
+    if event.transition not in wanted.transitions:
+        return f"filtered out: transition {event.transition}"
+    if event.priority not in wanted.priorities:
+        return f"filtered out: priority {event.priority}"
+    if not matches(event.source, wanted.sources) or matches(
+        event.source, wanted.excluded_sources
+    ):
+        return "filtered out: source path"
+    if event.transition in ("active", "clear", "ack"):
+        return _SILENT.get(event.isa_state, "")
+    return ""
+
+
+def plan(
+    notification: Notification,
+    events: Sequence[AlarmEvent],
+    people: Audience,
+    *,
+    now: float,
+    mailed_at: Mapping[str, float],
+    told: Counter[tuple[str, str]],
+) -> Plan:
+    """
+    What becomes of *events*, which all come in *now*.
+
+    *mailed_at*: when each recipient's last consolidated message was made; *told*: how
+    many events of an alarm (by its key) each was told of in the throttle's time. Each
+    event comes to a notice or a reason for everybody, or to one for all.
+    """
+    made = Plan()
+    for event in events:
+        if reason := reason_to_filter(notification, event):
+            left = LeftOut(event=event, who=EVERYONE, reason=reason)
+            made.left_out.append(left)
+            continue
+        for who, reason in people.left_out:
+            made.left_out.append(LeftOut(event=event, who=who, reason=reason))
+        if not people.turns:
+            left = LeftOut(event=event, who=EVERYONE, reason=NOBODY)
+            made.left_out.append(left)
+        gathered = notification.consolidates(event)
+        for turn in people.turns:
+            if _is_throttled(notification, told, event, turn.who):
+                made.left_out.append(
+                    LeftOut(event=event, who=turn.who, reason=THROTTLED)
+                )
+                continue
+            told[event.alarm_key, turn.who] += 1
+            due = now
+            if gathered:
+                due = due_at(notification, now, mailed_at.get(turn.who))
+            made.notices.append(
+                Notice(
+                    event=event,
+                    who=turn.who,
+                    due_at=due + turn.wait_s,
+                    alone=not gathered,
+                )
+            )
+    return made
+
+
+def _is_throttled(
+    notification: Notification,
+    told: Counter[tuple[str, str]],
+    event: AlarmEvent,
+    who: str,
+) -> bool:
+    limit = notification.throttle
+    return limit is not None and told[event.alarm_key, who] >= limit.most
+
+
+def due_at(notification: Notification, now: float, mailed_at: float | None) -> float:
+    """
+    When an event that comes in *now*, the first since the last message, is told.
+
+    A last message in the future is one by a clock that was set back since.
+    """
+    gather = notification.consolidation
+    if gather is None:
+        return now
+    due = now + gather.delay_s
+    if mailed_at is not None and mailed_at <= now:
+        due = max(due, mailed_at + gather.frequency_s)
+    return due
