@@ -23,6 +23,7 @@ from email_profiles_hookspecs import errors, jwt, providers, services, values
 
 sys.path.insert(0, str(Path(__file__).parent))  # also where a test runs this
 
+from http_api import http_api
 from known import known_providers, known_refusals
 from markdown_parts import MADE, table
 
@@ -260,6 +261,7 @@ def option_row(option: click.Option) -> list[str]:
 
 
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "api.md": http_api,
     "cli.md": command_line,
     "errors.md": error_tree,
     "presets.md": known_providers,

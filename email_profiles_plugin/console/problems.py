@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from email_profiles_hookspecs import Problem, errors
 from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
+
+from .rendering import octets
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:email-profiles:problem:"
@@ -62,9 +64,8 @@ class ProblemDetails(Exception):
 
     def response(self) -> Response:
         """The answer."""
-        return JSONResponse(
-            self.document(), self.status, self.headers, media_type=MEDIA_TYPE
-        )
+        text = octets(self.document())
+        return Response(text, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
 def details_of(error: EmailProfilesError, status: int) -> ProblemDetails:
