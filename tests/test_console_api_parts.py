@@ -74,6 +74,11 @@ def test_no_octets_upset_the_reader(raw: bytes) -> None:
         (b"[-Infinity]", "-Infinity is no JSON"),
         (b"[1e999]", "it has a number that is too large"),
         (b"[" + b"9" * 41 + b"]", "it has a number of more than 40 digits"),
+        (b"[" + b"0," * 100_000 + b"0]", "it has more than 100000 values"),
+        (
+            b"{" + b",".join(b'"%d":0' % n for n in range(1001)) + b"}",
+            "an object in it has more than 1000 properties",
+        ),
         (b"[" * 65 + b"]" * 65, "it is nested deeper than 64 levels"),
         (b"[" * 100_000, "it is nested deeper than 64 levels"),
         (b'{"\\ud800": 1}', "it has half of a surrogate pair, which is no text"),

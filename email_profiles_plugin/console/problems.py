@@ -16,6 +16,8 @@ from .rendering import octets
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:email-profiles:problem:"
+MOST = 200
+"""Problems that are told; how many there are is in the detail."""
 
 
 class ProblemDetails(Exception):
@@ -58,7 +60,7 @@ class ProblemDetails(Exception):
         if self.problems:
             told["problems"] = [
                 {"path": one.path, "message": one.message, "remedy": one.remedy}
-                for one in self.problems
+                for one in self.problems[:MOST]
             ]
         return {**told, **self.more}
 

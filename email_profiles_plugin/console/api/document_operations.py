@@ -189,7 +189,7 @@ class Table:
             "POST",
             "/{name}/duplicate",
             f"duplicate_{word}",
-            f"Create {self.collection.one} like this one, without its secrets",
+            f"Create one like this {self.collection.one}, without its secrets",
             Role.ADMIN,
             self.collection.duplicate,
             description="`changes`, a merge patch, gives them, and whatever differs.",
