@@ -19,8 +19,9 @@ def http_api() -> Iterator[str]:
     yield (
         f"All paths are below `{ROOT}`. A console shows the same at `/api`, with the"
         " schemas of its own plugins, and has it as OpenAPI 3.1 at"
-        f" `{ROOT}/openapi.json`. [How to use it](../how-to/api.md). What is sent and answered is JSON; the"
-        " documents are those in [Documents and their properties](properties.md), with"
+        f" `{ROOT}/openapi.json`. [How to use it](../how-to/api.md). What is sent and"
+        " answered is JSON; the documents are those in"
+        " [Documents and their properties](properties.md), with"
         ' `{"stored": true}` in the place of a secret that is stored.'
     )
     yield (

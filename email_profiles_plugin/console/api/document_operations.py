@@ -293,7 +293,12 @@ COLLECTIONS: tuple[Collection, ...] = (
         component="AlarmNotification",
         kind="alarm_notification",
         documents=lambda profiles: profiles.alarm_notifications,
-        example={"name": "tanks", "profile": "plant-alerts"},
+        example={
+            "name": "tanks",
+            "profile": "plant-alerts",
+            "from_address": "gateway@plant.example",
+            "recipients": ["operator@plant.example"],
+        },
     ),
     Collection(
         path="report-schedules",
@@ -303,7 +308,13 @@ COLLECTIONS: tuple[Collection, ...] = (
         component="ReportSchedule",
         kind="report_schedule",
         documents=lambda profiles: profiles.report_schedules,
-        example={"name": "shift", "profile": "plant-alerts"},
+        example={
+            "name": "shift",
+            "profile": "plant-alerts",
+            "from_address": "gateway@plant.example",
+            "to": ["operator@plant.example"],
+            "source": {"callable": "shift_report"},
+        },
     ),
 )
 """One more kind of document is one more entry, with the facade's name for it."""
