@@ -64,6 +64,7 @@ class Table:
         yield from self._secrets()
 
     def _reading(self) -> Iterator[Operation]:
+        whole = Answer(description="The document.", kind=self._schema, headers=ETAG)
         many, word = self.collection.many.replace(" ", "_").lower(), self._word
         yield self._of(
             "GET",
@@ -85,7 +86,7 @@ class Table:
             description="A stored secret is a mark, which PUT takes back as it is.",
             parameters=(IF_NONE_MATCH,),
             answers=(
-                Answer(description="It.", kind=self._schema, headers=ETAG),
+                whole,
                 Answer(description="It is as you know it.", status=304, headers=ETAG),
             ),
         )
@@ -97,7 +98,7 @@ class Table:
             Role.ADMIN,
             self.collection.export,
             description="They open in this installation alone, under this name.",
-            answers=(Answer(description="It.", kind=self._schema, headers=ETAG),),
+            answers=(whole,),
         )
 
     def _storing(self) -> Iterator[Operation]:

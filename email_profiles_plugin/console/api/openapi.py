@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from ...runtime import EmailProfiles
@@ -176,7 +175,7 @@ def _answer(one: Answer) -> dict[str, Any]:
 
 def _problem(code: int) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "description": f"{HTTPStatus(code).phrase}. {_MEANINGS[code]}",
+        "description": _MEANINGS[code],
         "content": {MEDIA_TYPE: {"schema": {"$ref": COMPONENTS + "ProblemDetails"}}},
     }
     headers = {401: "WWW-Authenticate", 503: "Retry-After"}

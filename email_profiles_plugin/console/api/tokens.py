@@ -300,6 +300,6 @@ OPERATIONS = (
         summary="The redirect URI to register",
         rule=Role.VIEWER,
         run=redirect_uri_of_client,
-        answers=(Answer(description="It.", kind=RedirectUri),),
+        answers=(Answer(description="What was asked for.", kind=RedirectUri),),
     ),
 )
