@@ -507,6 +507,28 @@ def test_a_session_of_the_browser_will_do(console: ConsoleServer) -> None:
     assert "console:pat" == entry["actor"]
 
 
+def test_api_tokens(console: ConsoleServer, admin: Browser) -> None:
+    """Made by an admin, told once, and worth nothing once it is revoked."""
+    where = f"{API}/access-tokens"
+    made = good(admin.post(where, json={"name": "ci", "role": "viewer"}), 201)
+    program = console.browser()
+    program.headers["Authorization"] = f"Bearer {made['secret']}"
+    good(program.get(f"{API}/profiles"))
+    problem(program.get(where), 403, "forbidden")
+    listed = admin.get(where)
+    assert {"admin-0", "ci"} == {one["name"] for one in good(listed)["items"]}
+    assert made["secret"] not in listed.text
+
+    again = admin.post(where, json={"name": "ci", "role": "viewer"})
+    problem(again, 409, "name-taken")
+    wrong = admin.post(where, json={"name": "x", "role": "god"})
+    assert ["$.role"] == paths(problem(wrong, 422, "invalid"))
+    token = f"{where}/{made['token']['id']}"
+    assert 204 == admin.delete(token).status_code
+    problem(program.get(f"{API}/profiles"), 401, "unauthorized")
+    problem(admin.delete(token), 404, "not-found")
+
+
 def test_test_messages(
     console: ConsoleServer, admin: Browser, smtp_server: Any, profile_document: Any
 ) -> None:

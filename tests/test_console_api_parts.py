@@ -20,6 +20,7 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console.api import PLACES, bodies, values
 from email_profiles_plugin.console.api.openapi import OPERATIONS, document
+from email_profiles_plugin.console.api.operations import PageOf
 from email_profiles_plugin.console.problems import ProblemDetails, details_of, kind_of
 from email_profiles_plugin.console.refusals import status_of
 from email_profiles_plugin.console.rendering import octets
@@ -347,3 +348,13 @@ def test_nothing_can_be_done_without_a_role() -> None:
         assert one.rule >= (1 if one.method == "GET" or pure else 2), one.id
         if one.method in ("PUT", "PATCH", "DELETE"):
             assert 3 == one.rule, one.id
+
+
+def test_a_name_stands_for_one_schema() -> None:
+    """Two classes of the same name would hide each other in the document."""
+    found: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        for answer in operation.answers:
+            kind = answer.kind.kind if isinstance(answer.kind, PageOf) else answer.kind
+            for name, schema in values.components_of(kind).items():
+                assert schema == found.setdefault(name, schema), name

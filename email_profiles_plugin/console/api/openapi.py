@@ -8,7 +8,7 @@ from typing import Any
 
 from ...runtime import EmailProfiles
 from ..problems import MEDIA_TYPE
-from . import catalogue, document_operations, message_operations, tokens, trials
+from . import access, catalogue, document_operations, message_operations, tokens, trials
 from .components import of_documents
 from .document_operations import COLLECTIONS
 from .operations import Answer, Operation, PageOf, Parameter
@@ -20,6 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *tokens.OPERATIONS,
     *message_operations.OPERATIONS,
     *catalogue.OPERATIONS,
+    *access.OPERATIONS,
 )
 """All that can be done."""
 
