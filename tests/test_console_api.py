@@ -328,6 +328,7 @@ def test_a_message_is_queued_once(console: ConsoleServer, admin: Browser) -> Non
         shown["origin"],
         shown["idempotency_key"],
     )
+    assert "Subject: Tank 4 high" in shown["header"].splitlines()
     assert [("operator@plant.example", "waiting")] == [
         (one["address"], one["state"]) for one in shown["recipients"]
     ]

@@ -119,7 +119,7 @@ class Collection:
         """A new one, or another revision."""
         documents, call = self.documents(asked.profiles), asked.call
         given = named(self.one, asked.body, asked["name"])
-        stored = self._there(asked)
+        stored = stored_as(documents, asked["name"])
         based_on: int | None = 0
         if not conditions.to_create(call, stored) and stored is not None:
             based_on = conditions.based_on(call, stored)
@@ -193,12 +193,6 @@ class Collection:
         documents = self.documents(asked.profiles)
         return marks.taken(documents, given, stored, home=asked.profiles.home)
 
-    def _there(self, asked: Asked) -> Stored | None:
-        try:
-            return self.documents(asked.profiles).get(asked["name"])
-        except NotFound:
-            return None
-
     def _done(
         self,
         call: Call,
@@ -217,6 +211,14 @@ class Collection:
         headers = {"ETag": conditions.tag(stored.revision), "Location": quote(url)}
         status = HTTPStatus.CREATED if change == "created" else HTTPStatus.OK
         return answer(done, status, headers)
+
+
+def stored_as(documents: Documents, name: str) -> Stored | None:
+    """What is stored under *name*; None where nothing is."""
+    try:
+        return documents.get(name)
+    except NotFound:
+        return None
 
 
 def named(one: str, given: Any, name: str) -> Any:
