@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,8 @@ def next_(facade: EmailProfiles, name: str, count: int, as_json: bool) -> None:
     if schedule.cron is None:
         raise Failure(f"{name} has no cron: it is made only when it is asked for")
     timetable = Timetable.read(schedule.cron, schedule.timezone)
-    found, moment = [], timetable.after(facade.clock.now())
+    found: list[datetime] = []
+    moment = timetable.after(facade.clock.now())
     while moment is not None and len(found) < count:
         found.append(moment)
         moment = timetable.after(moment)
