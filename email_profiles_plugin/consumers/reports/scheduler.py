@@ -80,7 +80,9 @@ class ReportScheduler:
         )
 
     def start(self) -> None:
-        """Begin; once."""
+        """Begin, if it has not; one that was stopped does not begin again."""
+        if self._thread is not None:
+            return
         self._pool = ThreadPoolExecutor(self.threads, "email-profiles-report")
         self._worker.enlist()
         name = "email-profiles-report-scheduler"
