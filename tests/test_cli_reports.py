@@ -115,7 +115,7 @@ def test_serve(home: Path, smtp_server: Any, open_profiles: Open) -> None:
     )
     assert process.stdout is not None
     assert "making reports" in process.stdout.readline()
-    smtp_server.wait_for(1, timeout=30)
+    smtp_server.wait_for(1, timeout=60)
     process.send_signal(signal.SIGTERM)
     process.communicate()
 

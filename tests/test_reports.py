@@ -105,7 +105,7 @@ def test_every_format_arrives(
         run.recipients,
         run.asked_by,
     )
-    outcome = pressed.profiles.outcome(run.message_id or "", wait=20)
+    outcome = pressed.profiles.outcome(run.message_id or "", wait=60)
     assert outcome is not None
     assert "accepted" == outcome.state
     (arrived,) = smtp_server.messages
@@ -148,7 +148,7 @@ def test_a_long_report_is_cut_on_paper(reports: Reports, smtp_server: Any) -> No
     """The mail and the page say so; the CSV file has all of it, up to max_rows."""
     name = applied(reports, formats=["csv", "html"], max_rows_pdf=5, max_rows=20)
     run = reports.run_now(name)
-    reports.profiles.outcome(run.message_id or "", wait=20)
+    reports.profiles.outcome(run.message_id or "", wait=60)
     (arrived,) = smtp_server.messages
     found = parts(arrived.message)
     notes = (
@@ -180,7 +180,7 @@ def test_nobody_but_bcc_from_a_query(
         parameters={"who": "B@plant.example"},
     )
     run = reports.run_now(name)
-    reports.profiles.outcome(run.message_id or "", wait=20)
+    reports.profiles.outcome(run.message_id or "", wait=60)
     (arrived,) = smtp_server.messages
 
     assert ["a@plant.example", "b@plant.example"] == sorted(arrived.recipients)
@@ -199,7 +199,7 @@ def test_recipients_from_a_callable(plant: EmailProfiles, smtp_server: Any) -> N
     run = reports.run_now(
         applied(reports, to=[], recipients_from={"callable": "shift"})
     )
-    reports.profiles.outcome(run.message_id or "", wait=20)
+    reports.profiles.outcome(run.message_id or "", wait=60)
 
     assert ["daily-levels@plant.example"] == [*smtp_server.messages[0].recipients]
 
@@ -275,7 +275,7 @@ def test_errors_are_mailed(reports: Reports, smtp_server: Any) -> None:
     )
     run = reports.run_now(name)
     (told,) = (one.id for one in reports.profiles.outbox.list())
-    reports.profiles.outcome(told, wait=20)
+    reports.profiles.outcome(told, wait=60)
     (arrived,) = smtp_server.messages
 
     assert ("failed", "source") == (run.state, run.stage)
@@ -362,7 +362,7 @@ def test_the_host_is_not_held_up(reports: Reports) -> None:
     def slow(occasion: Any) -> Table:
         def rows() -> Iterator[list[str]]:
             begun.set()
-            release.wait(20)
+            release.wait(60)
             yield [threading.current_thread().name]
 
         return Table(["thread"], rows())
@@ -373,7 +373,7 @@ def test_the_host_is_not_held_up(reports: Reports) -> None:
     thread = threading.Thread(target=lambda: made.append(reports.run_now(name)))
     thread.start()
     try:
-        assert begun.wait(20)
+        assert begun.wait(60)
         running = reports.runs(name)[0].state
     finally:
         release.set()

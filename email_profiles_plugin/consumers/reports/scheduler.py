@@ -66,6 +66,7 @@ class ReportScheduler:
     _read: dict[str, tuple[ReportSchedule, Timetable | None]] = field(
         factory=dict, init=False
     )
+    _said: dict[str, str] = field(factory=dict, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -156,7 +157,7 @@ class ReportScheduler:
             try:
                 ahead.append(self._look_at(stored))
             except (EmailProfilesError, ValueError, ImportError) as error:
-                log.error("report %s: %s", stored.name, error)
+                self._say(stored, str(error))
         return min((one for one in ahead if one is not None), default=None)
 
     def _run(self) -> None:
@@ -186,6 +187,12 @@ class ReportScheduler:
         if last is not None:
             self._fire(schedule, marked, since, last, count)
         return timetable.after(now)
+
+    def _say(self, stored: Stored, error: str) -> None:
+        """Once, not at every look."""
+        if self._said.get(stored.id) != error:
+            self._said[stored.id] = error
+            log.error("report %s: %s", stored.name, error)
 
     def _known(self, stored: Stored) -> tuple[ReportSchedule, Timetable | None]:
         found = self._read.get(stored.id)
