@@ -144,10 +144,14 @@ def notify(
     document_id: str,
     notices: Sequence[NoticeRow],
     addresses: Mapping[str, Sequence[str]],
-) -> None:
-    """Store notices, and when each recipient's first one is due."""
+) -> set[str]:
+    """
+    Store notices, and when each recipient's first one is due.
+
+    Returns those for whom nothing had been waiting before.
+    """
     if not notices:
-        return
+        return set()
     connection.execute(
         insert(alarm_notice),
         [
@@ -166,7 +170,7 @@ def notify(
     for one in notices:
         if one.due_at is not None and not one.reason:
             due[one.who] = min(due.get(one.who, one.due_at), one.due_at)
-    _await(connection, document_id, due, addresses)
+    return _await(connection, document_id, due, addresses)
 
 
 def _await(
@@ -174,7 +178,7 @@ def _await(
     document_id: str,
     due: Mapping[str, float],
     addresses: Mapping[str, Sequence[str]],
-) -> None:
+) -> set[str]:
     rows = connection.execute(_RECIPIENTS, {"of_document": document_id})
     before = {row.who: (row.addresses, row.due_at) for row in rows}
     new, changed = [], []
@@ -205,6 +209,7 @@ def _await(
         connection.execute(insert(alarm_recipient), new)
     for one in changed:
         connection.execute(_AWAITED, one)
+    return {who for who in due if before.get(who, ("", None))[1] is None}
 
 
 def ended(connection: Connection, alarm_ids: Sequence[str]) -> list[tuple[str, str]]:
