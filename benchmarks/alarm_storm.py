@@ -165,9 +165,8 @@ def fresh(total: int, recipients: int, batch: int) -> Result:
 
 def show(results: list[Result], recipients: int) -> None:
     print(f"{recipients} recipients, {DELAY_S} s delay, {FREQUENCY_S} s frequency\n")
-    print(
-        "events events/s notices/s  slowest call  mails   made in  peak memory   grew by"
-    )
+    heads = "events/s notices/s  slowest call  mails   made in  peak memory   grew by"
+    print(f"events {heads}")
     for one in results:
         print(
             f"{one.events:6} {one.events / one.accept:8.0f}"
