@@ -479,3 +479,24 @@ def test_what_is_old_is_forgotten(bench: Bench) -> None:
 
     assert ["1"] == [one.alarm_id for one in bench.alarms.trail()]
     assert bench.alarms.next_due() == START.replace(day=25)
+
+
+def test_a_message_that_is_refused_is_in_the_trail(
+    open_profiles: Open,
+    smtp_server_factory: Callable[..., SmtpServer],
+    profile_document: Callable[..., dict[str, Any]],
+) -> None:
+    """Whoever did not get it is among those who were not told, with the reason."""
+    server = smtp_server_factory(refuse={ANNA: "550 5.1.1 no such user"})
+    profiles = open_profiles()
+    profiles.profiles.apply(profile_document(server, "plant-alerts"), actor="test")
+    profiles.alarm_notifications.apply(
+        {**DOCUMENT, "recipients": [ANNA, BERT]}, actor="test"
+    )
+    alarms = AlarmNotifier(profiles=profiles)
+    for receipt in alarms.notify([event("1")], "night-shift"):
+        assert profiles.outcome(receipt.id, wait=20)
+    (entry,) = alarms.trail("night-shift", left_out=True)
+
+    assert (ANNA, "queued", "refused") == (entry.who, entry.state, entry.outcome)
+    assert "no such user" in entry.reason

@@ -157,9 +157,10 @@ def _claim_for(
         connection.execute(_INTO_MAIL, into)
     first = connection.scalar(_GATHERED_DUE, of) if gathered else None
     if first is not None and first <= now:
-        mails.append(mail())
-        count += connection.execute(_GATHER, {**of, "mail": mails[-1].id}).rowcount
-        mailed = now
+        made = mail()
+        if many := connection.execute(_GATHER, {**of, "mail": made.id}).rowcount:
+            mails.append(made)
+            count, mailed = count + many, now
     connection.execute(_SETTLED_UNTIL_NEXT, {**of, "mailed": mailed})
     if mails:
         connection.execute(insert(alarm_mail), [_row(one) for one in mails])

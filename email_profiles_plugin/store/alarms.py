@@ -19,7 +19,13 @@ from sqlalchemy import (
     update,
 )
 
-from .alarm_tables import alarm_event, alarm_mail, alarm_notice, alarm_recipient
+from .alarm_tables import (
+    alarm_acknowledgement,
+    alarm_event,
+    alarm_mail,
+    alarm_notice,
+    alarm_recipient,
+)
 
 
 @frozen(kw_only=True)
@@ -47,6 +53,9 @@ class NoticeRow:
     due_at: float | None = None
     reason: str = ""
 
+
+SOME = 100
+"""Events that are forgotten in one transaction, with all who were told of them."""
 
 WAITING = and_(alarm_notice.c.mail_id.is_(None), alarm_notice.c.reason == "")
 """Neither in a mail nor left out."""
@@ -257,16 +266,25 @@ def abandon(connection: Connection, document_id: str, reason: str) -> None:
     )
 
 
-def sweep(connection: Connection, before: float) -> None:
-    """Forget the events that came in before, unless somebody still waits for them."""
+def sweep(connection: Connection, before: float) -> bool:
+    """
+    Forget some of what came in before, unless somebody still waits for it.
+
+    Whether there may be more; for nobody else can write meanwhile.
+    """
     awaited = select(alarm_notice.c.event_id).where(WAITING)
-    connection.execute(
-        delete(alarm_event)
+    old = (
+        select(alarm_event.c.id)
         .where(alarm_event.c.received_at < before)
         .where(alarm_event.c.id.not_in(awaited))
+        .limit(SOME)
     )
-    connection.execute(
-        delete(alarm_mail)
-        .where(alarm_mail.c.created_at < before)
-        .where(alarm_mail.c.state != "making")
-    )
+    gone = connection.execute(delete(alarm_event).where(alarm_event.c.id.in_(old)))
+    if gone.rowcount:
+        return True
+    for table, at in (
+        (alarm_mail, alarm_mail.c.created_at),
+        (alarm_acknowledgement, alarm_acknowledgement.c.at),
+    ):
+        connection.execute(delete(table).where(at < before))
+    return False

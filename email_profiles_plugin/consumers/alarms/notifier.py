@@ -250,9 +250,10 @@ class AlarmNotifier:
             return
         self._swept_at = moment
         before = self.profiles.clock.now().timestamp() - self.retention_days * DAY_S
-        self.profiles.database.write(
+        while self.profiles.database.write(
             lambda connection: alarms.sweep(connection, before)
-        )
+        ):
+            pass  # in small steps, so that others get their turn
 
 
 def _checked(events: Iterable[AlarmEvent]) -> list[AlarmEvent]:
