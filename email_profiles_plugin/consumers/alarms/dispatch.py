@@ -84,10 +84,16 @@ class Dispatch:
         try:
             return self._sent(mail)
         except PASSING as error:
-            age = self.profiles.clock.now().timestamp() - mail.created_at
-            return Made(mail=mail, error=error, again=age < GIVE_UP_S)
+            return Made(mail=mail, error=error, again=self._may_wait(mail))
         except EmailProfilesError as error:
             return Made(mail=mail, error=error)
+        except Exception as error:
+            log.exception("a mail to %s: an unexpected error; going on", mail.who)
+            return Made(mail=mail, error=error, again=self._may_wait(mail))
+
+    def _may_wait(self, mail: Mail) -> bool:
+        age = self.profiles.clock.now().timestamp() - mail.created_at
+        return age < GIVE_UP_S
 
     def _sent(self, mail: Mail) -> Made:
         with self.profiles.database.read() as connection:
