@@ -24,6 +24,7 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.consumers.alarms import AlarmEvent, AlarmNotifier, Person
+from email_profiles_plugin.store import alarm_mails
 from email_profiles_plugin.testing import SmtpServer
 
 Open = Callable[..., EmailProfiles]
@@ -500,3 +501,32 @@ def test_a_message_that_is_refused_is_in_the_trail(
 
     assert (ANNA, "queued", "refused") == (entry.who, entry.state, entry.outcome)
     assert "no such user" in entry.reason
+
+
+def test_a_mail_that_two_make_at_once(bench: Bench) -> None:
+    """Whoever is later, and has other words by then, finds it in the outbox."""
+    bench.apply(consolidation={"delay_s": 10})
+    bench.notify(event("1"))
+    bench.clock.seconds = 10
+    (mail,) = bench.alarms._claim()
+    late = AlarmNotifier(profiles=bench.profiles)
+    (made,) = bench.alarms._dispatch.make([mail])
+    bench.apply(consolidation={"delay_s": 10}, subject="in other words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alarm_mails, "queued_as", Forgetful(alarm_mails.queued_as))
+        (again,) = late._dispatch.make([mail])
+
+    assert made.message_id == again.message_id is not None
+    assert 1 == len(bench.mails())
+    assert "queued" == bench.alarms.trail("night-shift")[0].state
+
+
+class Forgetful:
+    """Does not find a message the first time that it looks."""
+
+    def __init__(self, look: Callable[..., str | None]) -> None:
+        self.look, self.looked = look, False
+
+    def __call__(self, *of: Any) -> str | None:
+        looked, self.looked = self.looked, True
+        return self.look(*of) if looked else None

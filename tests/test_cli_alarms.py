@@ -112,3 +112,10 @@ def test_a_secret_of_its_own(run: Run) -> None:
     assert "(sealed)" in shown.output
     assert "c4n4ry" not in shown.output
     assert "(settings of its own)" in listed.output
+
+
+def test_show(run: Run) -> None:
+    """Lists of objects are shown as JSON has them."""
+    shown = run("alarm", "show", "night-shift").output
+
+    assert f'roster        {{"name": "Anna", "addresses": ["{ANNA}"]}}, ' in shown

@@ -14,6 +14,7 @@ from email_profiles_hookspecs import Receipt
 from email_profiles_hookspecs.errors import (
     Disabled,
     EmailProfilesError,
+    IdempotencyConflict,
     NotFound,
     SecretError,
     StoreUnavailable,
@@ -121,7 +122,12 @@ class Dispatch:
             key=key,
             made_at=datetime.fromtimestamp(mail.created_at, UTC),
         )
-        receipt = self.profiles.send(request)
+        try:
+            receipt = self.profiles.send(request)
+        except IdempotencyConflict:  # somebody else was sooner, in other words
+            with self.profiles.database.read() as connection:
+                before = alarm_mails.queued_as(connection, request.origin, key)
+            return Made(mail=mail, message_id=before)
         return Made(mail=mail, message_id=receipt.id, receipt=receipt)
 
     def _link(self, notification: Notification, digest: Digest, mail: Mail) -> str:
