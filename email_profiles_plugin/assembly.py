@@ -23,7 +23,7 @@ from .clock import SystemChance
 from .consumer_kinds import consumer_kinds
 from .granting import Granting
 from .http import HttpClient
-from .kinds import PROFILE, client_kind, profile_kind
+from .kinds import client_kind, profile_kind
 from .management import TokenManagement
 from .outbox.delivery import Delivery, Pace
 from .outbox.desk import Outbox
@@ -133,12 +133,6 @@ class Assembly:
             raise NotFound("email profile", name)
         return found
 
-    def _elsewhere(self, kind: str, name: str) -> bool:
-        """Whether a site plugin has what the store has not."""
-        if kind != PROFILE or self.resolver.stored(name) is not None:
-            return False
-        return self.ask(name) is not None
-
     def _outbox(self) -> Outbox:
         worker = Worker(self.database, self.clock, self.chance, self.settings.lease_s)
         record = Record(
@@ -242,7 +236,6 @@ class Assembly:
                 "chance": self.chance,
                 "changed": self.outbox.delivery.wake,
                 "schema_of": lambda stored: kinds[stored.kind].schema(stored.body),
-                "elsewhere": self._elsewhere,
             }
 
         self.clients = ClientDocuments(**common(client), services=provision.services)

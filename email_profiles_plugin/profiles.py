@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import define, evolve, frozen
@@ -15,13 +15,7 @@ from email_profiles_hookspecs.errors import InUse, Invalid, NotFound, StaleRevis
 from email_profiles_hookspecs.services import Clock
 
 from .clock import SystemChance
-from .documents import (
-    differing,
-    json_path,
-    references,
-    rename_reference,
-    secret_pointers,
-)
+from .documents import json_path, references, rename_reference, secret_pointers
 from .documents.shapes import Schema
 from .sealing import Body, Moved, Sealer, with_value
 from .store import audit, documents
@@ -80,8 +74,6 @@ class Documents:
     chance: SystemChance
     changed: Callable[[], None]
     schema_of: Callable[[Stored], Schema]
-    elsewhere: Callable[[str, str], bool] = lambda kind, name: False
-    """Whether a site plugin has what is not stored, by kind and name."""
 
     def list(self) -> builtins.list[Stored]:
         """All that are listed, by name."""
@@ -153,9 +145,8 @@ class Documents:
             message = "half a character (a lone surrogate) can't be stored"
             problems.append(Problem(path=json_path(place), message=message))
         if not any(documents.unstorable(body)):
-            abroad = self._abroad(body)
             with self.database.read() as connection:
-                problems += self._targets(connection, body, abroad)[1]
+                problems += self._targets(connection, body)[1]
         if not problems:
             before = old.body if old is not None else None
             problems = self.sealer.problems(body, before, id)
@@ -230,7 +221,20 @@ class Documents:
     ) -> Applied:
         body, old, id, warnings = self.prepare(document, name)
         body = self.sealer.seal(body, old.body if old is not None else None, id)
-        stored = self._first(id, name, body) if old is None else self._next(old, body)
+        now = self.clock.now().timestamp()
+        if old is None:
+            stored = Stored(
+                id=id,
+                kind=self.kind.name,
+                name=name,
+                listed=not name.startswith(EMBEDDED),
+                revision=1,
+                body=body,
+                created_at=now,
+                updated_at=now,
+            )
+        else:
+            stored = self._next(old, body)
         if based_on is not None and based_on != stored.revision - 1:
             raise StaleRevision(
                 f"{self.kind.title} {name!r} was changed since revision {based_on}",
@@ -238,15 +242,12 @@ class Documents:
             )
         if old is not None and old.body == body:
             return Applied(stored=old, change="unchanged", warnings=tuple(warnings))
-        before = old.body if old is not None else {}
-        moved = old is not None and bool(self.kind.moved(before, body))
-        detail = {"revision": stored.revision, "changed": differing(before, body)}
-
-        abroad = self._abroad(body)
+        moved = old is not None and bool(self.kind.moved(old.body, body))
+        detail = {"revision": stored.revision, "changed": _differing(old, body)}
 
         def work(connection: Connection) -> None:
             documents.put(connection, stored, new=old is None)
-            targets, missing = self._targets(connection, body, abroad)
+            targets, missing = self._targets(connection, body)
             if missing:
                 raise Invalid(f"{self.kind.title} {name!r}", missing)
             documents.refer(connection, id, targets)
@@ -264,13 +265,8 @@ class Documents:
         now = self.clock.now().timestamp()
         return self.database.write(lambda c: documents.touch(c, stored.id, now))
 
-    def _abroad(self, body: Body) -> builtins.set[str]:
-        """Where *body* names what a site plugin has; asked outside transactions."""
-        named = references(body, self.kind.schema(body))
-        return {one.pointer for one in named if self.elsewhere(one.kind, one.name)}
-
     def _targets(
-        self, connection: Connection, body: Body, abroad: Collection[str]
+        self, connection: Connection, body: Body
     ) -> tuple[dict[str, str], builtins.list[Problem]]:
         """The ids of what *body* names, by place; a problem where there is none."""
         targets, problems = {}, []
@@ -278,7 +274,6 @@ class Documents:
             target = documents.by_name(connection, one.kind, one.name)
             if target is not None:
                 targets[one.pointer] = target.id
-            if target is not None or one.pointer in abroad:
                 continue
             path = "$" + one.pointer.replace("/", ".")
             message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
@@ -301,19 +296,6 @@ class Documents:
         if found is None:
             raise NotFound(self.kind.title, name)
         return found
-
-    def _first(self, id: str, name: str, body: Body) -> Stored:
-        now = self.clock.now().timestamp()
-        return Stored(
-            id=id,
-            kind=self.kind.name,
-            name=name,
-            listed=not name.startswith(EMBEDDED),
-            revision=1,
-            body=body,
-            created_at=now,
-            updated_at=now,
-        )
 
     def _next(self, old: Stored, body: Body, name: str | None = None) -> Stored:
         return evolve(
@@ -344,3 +326,20 @@ class Documents:
                 detail=detail,
             ),
         )
+
+
+def _differing(old: Stored | None, new: Body) -> builtins.list[str]:
+    """The names of what changed, blocks one level deep; never a value."""
+    before = old.body if old is not None else {}
+    names = []
+    for name in dict.fromkeys((*before, *new)):
+        a, b = before.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            names += [
+                f"{name}.{key}"
+                for key in dict.fromkeys((*a, *b))
+                if a.get(key) != b.get(key)
+            ]
+        elif a != b:
+            names.append(name)
+    return names

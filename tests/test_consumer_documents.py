@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 from click.testing import CliRunner
 
-from email_profiles_hookspecs import Profile, hookimpl
 from email_profiles_hookspecs.errors import InUse, Invalid
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.cli import main
@@ -157,23 +155,3 @@ def test_the_schema_is_printed(tmp_path: Path, kind: str) -> None:
     result = CliRunner().invoke(main, given, catch_exceptions=False)
 
     assert {"name", "profile"} <= set(json.loads(result.output)["properties"])
-
-
-@KINDS
-def test_a_profile_that_a_site_plugin_has(profiles: EmailProfiles, kind: str) -> None:
-    """It need not be stored: what the hook `resolve` knows can be named."""
-    stored = profiles.resolve("plant-alerts")
-    assert stored is not None
-
-    class Site:
-        @hookimpl
-        def email_profiles_resolve(self, name: str) -> Profile | None:
-            found = evolve(stored, id="vault-1", name=name)
-            return found if name == "from-vault" else None
-
-    document = {**DOCUMENTS[kind], "profile": "from-vault"}
-    with pytest.raises(Invalid, match="there is no email profile 'from-vault'"):
-        profiles.documents[kind].apply(document, actor="test")
-    profiles.plugins.manager.register(Site())
-
-    assert "created" == profiles.documents[kind].apply(document, actor="test").change

@@ -175,19 +175,3 @@ def _place_of_profile(document: Mapping[str, Any]) -> dict[str, object]:
 
 def _is_stored_secret(value: object) -> bool:
     return isinstance(value, Mapping) and len(value) == 1 and value.keys() <= _KINDS
-
-
-def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The names of what differs, blocks one level deep; never a value."""
-    names = []
-    for name in dict.fromkeys((*before, *after)):
-        a, b = before.get(name), after.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            names += [
-                f"{name}.{key}"
-                for key in dict.fromkeys((*a, *b))
-                if a.get(key) != b.get(key)
-            ]
-        elif a != b:
-            names.append(name)
-    return names
