@@ -75,9 +75,10 @@ def property_tables(schema: Schema, path: str) -> Iterator[str]:
     """A table of the plain properties, then one for each block."""
     rows, blocks = [], []
     for name, one in schema["properties"].items():
-        if one.get("type") == "object" and "properties" in one:
+        if "properties" in one:
             blocks.append((name, one))
-            continue
+            if one["type"] == "object":
+                continue
         if "properties" in one.get("items", {}):
             blocks.append((f"{name}[]", {**one["items"], "title": one["title"]}))
         shown = f"**`{path}{name}`**" if name in schema.get("required", ()) else None
