@@ -9,6 +9,7 @@ address literals, non-ASCII names, local parts and domains.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
@@ -106,6 +107,21 @@ def parse(text: str) -> Address:
         spec=f"{written}@{wired}",
         key=f"{local}@{wired.lower()}",
     )
+
+
+def usual(allowed: Iterable[str], username: object) -> str:
+    """
+    What a profile sends as, where nobody says: "" for nothing that is known.
+
+    The first address of those *allowed*, else the *username*, where it is one.
+    """
+    for one in (*allowed, username):
+        if isinstance(one, str) and "@" in one.strip("@"):
+            try:
+                return parse(one).spec
+            except ValueError:
+                continue
+    return ""
 
 
 def matches(address: Address, allowed: str) -> bool:

@@ -40,11 +40,11 @@ FLOORS = {
         consumers.reports.cron consumers.reports.csv_file consumers.reports.page
         consumers.reports.queries consumers.reports.recipients consumers.reports.rules
         consumers.reports.schedule consumers.reports.table consumers.reports.templates
-        consumers.reports.timetable documents documents.* encodings grant_rules linter
-        masking media_types message oauth oauth.* parts presets presets.* remedies
-        remedies.* roles settlement smtp smtp.dialogue smtp.flight smtp.mail
-        smtp.replies smtp.source smtp.tally smtp.transaction token_linter token_rules
-        verdict
+        consumers.reports.timetable consumers.scripting consumers.scripting.parameters
+        documents documents.* encodings grant_rules linter masking media_types message
+        oauth oauth.* parts presets presets.* remedies remedies.* roles settlement smtp
+        smtp.dialogue smtp.flight smtp.mail smtp.replies smtp.source smtp.tally
+        smtp.transaction token_linter token_rules verdict
         """,
     IO: """
         clock http http_failures loopback_listener secrets smtp.pool smtp.tls smtp.wire

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import addresses
 from . import documents, output, presets
 from .commands import AS_JSON, DocumentGroup
 from .failures import Failure
 from .opening import actor, opens
 
 if TYPE_CHECKING:
-    from email_profiles_hookspecs import Profile, SendRequest
+    from email_profiles_hookspecs import SendRequest
 
     from ..runtime import EmailProfiles
     from ..store.documents import Stored
@@ -158,16 +159,10 @@ def _usual_sender(facade: EmailProfiles, name: str) -> str:
     found = facade.resolve(name)
     if found is None:
         raise NotFound("email profile", name)
-    for candidate in _candidates(found):
-        local, _, domain = candidate.rpartition("@")
-        if local and domain:
-            return candidate
-    raise click.UsageError(f"{name} names no address to send from: give --from")
-
-
-def _candidates(found: Profile) -> list[str]:
-    username = found.auth.get("username")
-    return [*found.policy.from_addresses, *([username] if username else [])]
+    address = addresses.usual(found.policy.from_addresses, found.auth.get("username"))
+    if not address:
+        raise click.UsageError(f"{name} names no address to send from: give --from")
+    return address
 
 
 def _why(report: TrialReport) -> str:

@@ -16,6 +16,7 @@ All errors that cross the contract.
     ├── StoreUnavailable                the database is locked, full, out of reach
     │   └── OutboxUnavailable           nothing can be queued now
     ├── Closed                          the facade was closed
+    ├── NotSent                         the outcome says why
     ├── Unknown                         nobody can tell (yet) whether it was sent
     ├── SecretError                     a secret can't be read, or doesn't open
     ├── SaslError                       an exchange can't go on
@@ -45,7 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .values import Problem, Reply
+from .values import Outcome, Problem, Reply
 
 
 class EmailProfilesError(Exception):
@@ -156,6 +157,15 @@ class Unknown(_Said):
         super().__init__(message, remedy)
         self.args = (message, id, remedy)
         self.id = id
+
+
+class NotSent(_Said):
+    """Not everybody's mail server took a message; *outcome* says what became of it."""
+
+    def __init__(self, message: str, outcome: Outcome, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.args = (message, outcome, remedy)
+        self.outcome = outcome
 
 
 class SecretError(_Said):

@@ -169,13 +169,7 @@ def from_address(body: Mapping[str, Any]) -> str:
     policy, auth = body.get("policy"), body.get("auth")
     allowed = policy.get("from_addresses", ()) if isinstance(policy, Mapping) else ()
     username = auth.get("username") if isinstance(auth, Mapping) else None
-    for one in (*allowed, username):
-        if isinstance(one, str) and "@" in one.strip("@"):
-            try:
-                return addresses.parse(one).spec
-            except ValueError:
-                continue
-    return ""
+    return addresses.usual(allowed, username)
 
 
 def recipients(text: str) -> list[str]:
