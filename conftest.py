@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -66,6 +67,20 @@ def open_page(namespace: dict[str, Any]) -> None:
     }
     with EmailProfiles.open(deliver=False) as profiles:
         profiles.profiles.apply(document, actor="conftest")
+    namespace["serve_console"] = partial(serve_console, namespace)
+
+
+def serve_console(namespace: dict[str, Any]) -> None:
+    """A console of the page's home, at $CONSOLE; $TOKEN is an admin's."""
+    sys.path.append(str(Path(__file__).parent / "tests"))
+    from console_client import ConsoleServer
+
+    from email_profiles_plugin import EmailProfiles, roles
+
+    profiles = namespace["page"].enter_context(EmailProfiles.open(deliver=False))
+    console = namespace["page"].enter_context(ConsoleServer(profiles))
+    made = profiles.access.make("page", roles.Role.ADMIN, actor="conftest")
+    os.environ.update(CONSOLE=console.url, TOKEN=made.secret)
 
 
 def close_page(namespace: dict[str, Any]) -> None:

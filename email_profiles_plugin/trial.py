@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -76,20 +76,24 @@ class ProfileDocuments(Documents):
     """What a profile's token is issued for."""
 
     def test(
-        self, target: str | Mapping[str, Any], request: SendRequest
+        self,
+        target: str | Mapping[str, Any],
+        request: SendRequest,
+        *,
+        without: Collection[str] = (),
     ) -> TrialReport:
         """
         Send *request* now, by a stored profile or by a document that is not saved.
 
         Takes the way that every message takes, but keeps nothing. Secrets that are
         not saved stay in memory; stored ones, and a stored token, serve a document
-        only where they would go to the same place. Raises Invalid and NotFound;
-        failures are in the report.
+        only where they would go to the same place, and not those at the JSON pointers
+        *without*. Raises Invalid and NotFound; failures are in the report.
         """
         if isinstance(target, str):
             return self._try(self.resolve(target), request, saved=True)
         name = target.get("name") if isinstance(target, Mapping) else None
-        body, old, id, _ = self.prepare(target, name)
+        body, old, id, _ = self.prepare(target, name, None, without)
         profile = self._unsaved(body, id)
         if old is not None and self._may_use_token(profile, body, old):
             return self._try(profile, request, saved=False)

@@ -345,8 +345,13 @@ def test_in_chromium(site: Site, chromium: Any) -> None:
     from selenium.webdriver.common.by import By
 
     link = site.send("1", "2", acknowledgement={"note": "required"})
-    for method in ("GET", "HEAD", "GET"):
-        site.ask(method, link, **{"User-Agent": "scanner", "Sec-Purpose": "prefetch"})
+    scanner = {"User-Agent": "scanner", "Sec-Purpose": "prefetch"}
+    for url in (
+        link,
+        *(urljoin(link, one) for one in leads(site.ask("GET", link).body)),
+    ):
+        for method in ("HEAD", "GET"):
+            site.ask(method, url, **scanner)
     chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     chromium.get(link)
     heading = chromium.find_element(By.TAG_NAME, "h1").text

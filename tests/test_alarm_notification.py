@@ -24,6 +24,7 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.consumers.alarms import AlarmEvent, AlarmNotifier, Person
+from email_profiles_plugin.store import alarm_mails
 from email_profiles_plugin.testing import SmtpServer
 
 Open = Callable[..., EmailProfiles]
@@ -479,3 +480,53 @@ def test_what_is_old_is_forgotten(bench: Bench) -> None:
 
     assert ["1"] == [one.alarm_id for one in bench.alarms.trail()]
     assert bench.alarms.next_due() == START.replace(day=25)
+
+
+def test_a_message_that_is_refused_is_in_the_trail(
+    open_profiles: Open,
+    smtp_server_factory: Callable[..., SmtpServer],
+    profile_document: Callable[..., dict[str, Any]],
+) -> None:
+    """Whoever did not get it is among those who were not told, with the reason."""
+    server = smtp_server_factory(refuse={ANNA: "550 5.1.1 no such user"})
+    profiles = open_profiles()
+    profiles.profiles.apply(profile_document(server, "plant-alerts"), actor="test")
+    profiles.alarm_notifications.apply(
+        {**DOCUMENT, "recipients": [ANNA, BERT]}, actor="test"
+    )
+    alarms = AlarmNotifier(profiles=profiles)
+    for receipt in alarms.notify([event("1")], "night-shift"):
+        assert profiles.outcome(receipt.id, wait=20)
+    (entry,) = alarms.trail("night-shift", left_out=True)
+
+    assert (ANNA, "queued", "refused") == (entry.who, entry.state, entry.outcome)
+    assert "no such user" in entry.reason
+
+
+def test_a_mail_that_two_make_at_once(bench: Bench) -> None:
+    """Whoever is later, and has other words by then, finds it in the outbox."""
+    bench.apply(consolidation={"delay_s": 10})
+    bench.notify(event("1"))
+    bench.clock.seconds = 10
+    (mail,) = bench.alarms._claim()
+    late = AlarmNotifier(profiles=bench.profiles)
+    (made,) = bench.alarms._dispatch.make([mail])
+    bench.apply(consolidation={"delay_s": 10}, subject="in other words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alarm_mails, "queued_as", Forgetful(alarm_mails.queued_as))
+        (again,) = late._dispatch.make([mail])
+
+    assert made.message_id == again.message_id is not None
+    assert 1 == len(bench.mails())
+    assert "queued" == bench.alarms.trail("night-shift")[0].state
+
+
+class Forgetful:
+    """Does not find a message the first time that it looks."""
+
+    def __init__(self, look: Callable[..., str | None]) -> None:
+        self.look, self.looked = look, False
+
+    def __call__(self, *of: Any) -> str | None:
+        looked, self.looked = self.looked, True
+        return self.look(*of) if looked else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,8 @@ from email_profiles_plugin.consumers.alarms.patterns import (
 )
 from email_profiles_plugin.consumers.alarms.templates import (
     OF_AN_EVENT,
+    OF_BOTH,
+    OF_SEVERAL,
     fill,
     mistakes,
     parse,
@@ -37,6 +40,7 @@ from email_profiles_plugin.consumers.alarms.templates import (
 )
 from email_profiles_plugin.documents import with_defaults
 from email_profiles_plugin.message import render
+from email_profiles_plugin.profiles import Kind
 
 Cases = pytest.mark.parametrize
 AT = datetime(2026, 3, 9, 14, 5, 7, 89_000, UTC)
@@ -432,25 +436,39 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def kind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
+    """What is particular to alarm notifications."""
+    home = tmp_path_factory.mktemp("home")
+    with EmailProfiles.open(home, only=(), deliver=False) as profiles:
+        yield profiles.alarm_notifications.kind
+
+
 @Cases(("changes", "path", "said"), WRONG, ids=[said for *_, said in WRONG])
 def test_a_document_that_is_wrong(
-    open_profiles: Callable[..., EmailProfiles],
-    changes: dict[str, Any],
-    path: str,
-    said: str,
+    kind: Kind, changes: dict[str, Any], path: str, said: str
 ) -> None:
     """It is refused when it is applied, in a sentence with its place."""
-    check = open_profiles(deliver=False).alarm_notifications.kind.validate
     document = {
         "name": "night-shift",
         "profile": "plant-alerts",
         "from_address": "gateway@plant.example",
         **changes,
     }
-    (problem,) = (one for one in check(document) if one.path != "$.auth")
+    found = kind.validate(document)
+    (problem,) = (one for one in found if one.path != "$.auth")
 
     assert path == problem.path
     assert said in str(problem)
+
+
+def test_placeholders_are_documented() -> None:
+    """The page names every one of them."""
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "alarm-notification.md"
+    text = page.read_text("utf-8")
+    known = (*OF_AN_EVENT, *OF_BOTH, *OF_SEVERAL)
+
+    assert [] == [name for name in known if f"`{{{name}}}`" not in text]
 
 
 def test_a_schedule_that_is_wrong(

@@ -79,10 +79,10 @@ def test_preview(run: Run, tmp_path: Path, smtp_server: Any) -> None:
     """A file, by its name's end, or on standard output; nothing is sent."""
     path = tmp_path / "levels.csv"
     done = run("preview", "daily-levels", "-o", str(path))
+    shown = run("preview", "daily-levels", "-o", "-", "--format", "csv")
 
     assert f"daily-levels: {path.stat().st_size} octets in {path}\n" == done.stdout
     assert 25 == len(path.read_text("utf-8-sig").splitlines())
-    shown = run("preview", "daily-levels", "-o", "-", "--format", "csv")
     assert path.read_bytes() == shown.stdout_bytes
     assert 2 == run("preview", "daily-levels", "-o", "x.doc").exit_code
     assert [] == smtp_server.messages
@@ -115,7 +115,7 @@ def test_serve(home: Path, smtp_server: Any, open_profiles: Open) -> None:
     )
     assert process.stdout is not None
     assert "making reports" in process.stdout.readline()
-    smtp_server.wait_for(1, timeout=30)
+    smtp_server.wait_for(1, timeout=60)
     process.send_signal(signal.SIGTERM)
     process.communicate()
 

@@ -10,10 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from console_client import Browser, ConsoleServer, origin
+from console_client import Browser, ConsoleServer, Served, origin
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.console import Role
+from email_profiles_plugin.console import Role, create_app
+from email_profiles_plugin.console.api.document_operations import COLLECTIONS
+from email_profiles_plugin.console.api.documents import Collection
+from email_profiles_plugin.console.api.openapi import OPERATIONS
 
 API = "/api/v1"
 CANARY = "c4n4ry-p4ssw0rd"
@@ -323,6 +328,7 @@ def test_a_message_is_queued_once(console: ConsoleServer, admin: Browser) -> Non
         shown["origin"],
         shown["idempotency_key"],
     )
+    assert "Subject: Tank 4 high" in shown["header"].splitlines()
     assert [("operator@plant.example", "waiting")] == [
         (one["address"], one["state"]) for one in shown["recipients"]
     ]
@@ -502,6 +508,28 @@ def test_a_session_of_the_browser_will_do(console: ConsoleServer) -> None:
     assert "console:pat" == entry["actor"]
 
 
+def test_api_tokens(console: ConsoleServer, admin: Browser) -> None:
+    """Made by an admin, told once, and worth nothing once it is revoked."""
+    where = f"{API}/access-tokens"
+    made = good(admin.post(where, json={"name": "ci", "role": "viewer"}), 201)
+    program = console.browser()
+    program.headers["Authorization"] = f"Bearer {made['secret']}"
+    good(program.get(f"{API}/profiles"))
+    problem(program.get(where), 403, "forbidden")
+    listed = admin.get(where)
+    assert {"admin-0", "ci"} == {one["name"] for one in good(listed)["items"]}
+    assert made["secret"] not in listed.text
+
+    again = admin.post(where, json={"name": "ci", "role": "viewer"})
+    problem(again, 409, "name-taken")
+    wrong = admin.post(where, json={"name": "x", "role": "god"})
+    assert ["$.role"] == paths(problem(wrong, 422, "invalid"))
+    token = f"{where}/{made['token']['id']}"
+    assert 204 == admin.delete(token).status_code
+    problem(program.get(f"{API}/profiles"), 401, "unauthorized")
+    problem(admin.delete(token), 404, "not-found")
+
+
 def test_test_messages(
     console: ConsoleServer, admin: Browser, smtp_server: Any, profile_document: Any
 ) -> None:
@@ -568,3 +596,99 @@ def test_the_page_shows_every_operation(console: ConsoleServer) -> None:
     found = good(console.api(Role.VIEWER).get(f"{API}/openapi.json"))
     assert found["servers"] == [{"url": f"{console.url}{API}"}]
     assert urlsplit(found["servers"][0]["url"]).path == API
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda one: one.path)
+def test_each_kind_of_document_goes_the_same_way(
+    admin: Browser, collection: Collection
+) -> None:
+    """Its example is valid; created, read, changed, copied and deleted by one table."""
+    store(admin, CLIENT, {**PLANT, "name": "plant-alerts"})
+    where = f"{API}/{collection.path}"
+    example = {**collection.example, "name": "werk"}
+    good(admin.post(where, json=example), 201)
+    read = admin.get(f"{where}/werk")
+    assert example.keys() == good(read).keys()
+    change = {"description": "x"}
+    tag = {"If-Match": read.headers["ETag"]}
+    assert 2 == good(admin.patch(f"{where}/werk", json=change, headers=tag))["revision"]
+    problem(
+        admin.patch(f"{where}/werk", json=change, headers=tag), 412, "stale-revision"
+    )
+    copy = {"name": "werk 2", "changes": {"description": "y"}}
+    made = admin.post(f"{where}/werk/duplicate", json=copy)
+    assert 1 == good(made, 201)["revision"]
+    assert "y" == good(admin.get(made.headers["Location"]))["description"]
+    problem(admin.post(f"{where}/werk/duplicate", json=copy), 409, "name-taken")
+    gone = admin.delete(f"{where}/werk", headers={"If-Match": "*"})
+    assert 204 == gone.status_code
+
+
+def test_a_copy_has_no_secret_of_the_other(admin: Browser) -> None:
+    """They are given with it, or set afterwards."""
+    store(admin, PLANT)
+    where = f"{API}/profiles/plant/duplicate"
+    good(admin.post(where, json={"name": "b"}), 201)
+    assert "password" not in good(admin.get(f"{API}/profiles/b"))["auth"]
+    changes = {"auth": {"password": "another"}, "name": "ignored"}
+    good(admin.post(where, json={"name": "c", "changes": changes}), 201)
+    assert MARK == good(admin.get(f"{API}/profiles/c"))["auth"]["password"]
+
+
+def test_secrets_are_not_taken_from_anywhere(
+    console: ConsoleServer, admin: Browser
+) -> None:
+    """Over HTTP, variables have a prefix and files a folder; also in a test."""
+    for reference in ({"env": "HOME"}, {"file": "/etc/passwd"}):
+        auth = {**PLANT["auth"], "password": reference}
+        document = {**PLANT, "auth": auth}
+        told = problem(admin.post(f"{API}/profiles", json=document), 422, "invalid")
+        assert ["$.auth.password"] == paths(told)
+        message = {"from_address": "a@plant.example", "to": ["b@plant.example"]}
+        told = problem(
+            admin.post(
+                f"{API}/profiles/plant/test",
+                json={"message": message, "document": document},
+            ),
+            422,
+            "invalid",
+        )
+        assert ["$.auth.password"] == paths(told)
+    reference = {"env": "EMAIL_PROFILES_SECRET_PLANT"}
+    store(admin, {**PLANT, "auth": {**PLANT["auth"], "password": reference}})
+    shown = good(admin.get(f"{API}/profiles/plant"))
+    assert reference == shown["auth"]["password"]
+
+
+def test_under_a_path(open_profiles: Callable[..., EmailProfiles]) -> None:
+    """Mounted, or behind a proxy: what is answered leads to where it was asked."""
+    profiles = open_profiles(deliver=False)
+
+    def mounted(url: str) -> Any:
+        console = create_app(profiles, base_url=f"{url}/mail")
+        return Starlette(routes=[Mount("/mail", console)])
+
+    with Served(mounted) as server:
+        made = profiles.access.make("program", Role.ADMIN, actor="test")
+        admin = Browser(server.url)
+        admin.headers["Authorization"] = f"Bearer {made.secret}"
+        posted = admin.post(f"/mail{API}/profiles", json=PLANT)
+        assert f"/mail{API}/profiles/plant" == posted.headers["Location"]
+        good(admin.get(posted.headers["Location"]))
+        described = good(admin.get(f"/mail{API}/openapi.json"))
+        assert [{"url": f"{server.url}/mail{API}"}] == described["servers"]
+        problem(admin.get(f"/mail{API}/nowhere"), 404, "not-found")
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_is_refused_what_it_may_not_do(
+    console: ConsoleServer, role: Role
+) -> None:
+    """Before anything is looked at: 403 for those above it, and for those alone."""
+    program = console.api(role)
+    for one in OPERATIONS:
+        place = one.path.format(name="x", id="x", field="x")
+        response = program.request(one.method, f"{API}{place}")
+        assert (403 == response.status_code) == (role < one.rule), one.id
+        if role < one.rule:
+            assert str(one.rule) in problem(response, 403, "forbidden")["detail"]

@@ -20,8 +20,10 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console.api import PLACES, bodies, values
 from email_profiles_plugin.console.api.openapi import OPERATIONS, document
+from email_profiles_plugin.console.api.operations import PageOf
 from email_profiles_plugin.console.problems import ProblemDetails, details_of, kind_of
 from email_profiles_plugin.console.refusals import status_of
+from email_profiles_plugin.console.rendering import octets
 
 URL = "https://mail.plant.example/console/api/v1"
 
@@ -50,21 +52,21 @@ def refused(octets: bytes) -> str:
 def test_json_is_read_as_it_was_written(value: Any) -> None:
     """Whatever JSON says, and text in any language."""
     assert value == bodies.read(json.dumps(value).encode())
-    assert value == bodies.read(values.octets(value))
+    assert value == bodies.read(octets(value))
 
 
 @given(st.binary(max_size=60))
-def test_no_octets_upset_the_reader(octets: bytes) -> None:
+def test_no_octets_upset_the_reader(raw: bytes) -> None:
     """They are read, or refused by problem details."""
     with suppress(ProblemDetails):
-        bodies.read(octets)
+        bodies.read(raw)
 
 
 @pytest.mark.parametrize(
     ("octets", "why"),
     [
         (b"", "line 1, column 1: Expecting value"),
-        (b'{"a": 1,}', "line 1, column 9: "),
+        (b'{"a": 1,}', "line 1, column "),
         (b'\xef\xbb\xbf{"a": 1}', "line 1, column 1: "),
         (b'{"a": "\xff"}', "octet 7 is not UTF-8"),
         (b'{"a": 1, "b": 2, "a": 3}', "'a' is there twice in one object"),
@@ -73,6 +75,11 @@ def test_no_octets_upset_the_reader(octets: bytes) -> None:
         (b"[-Infinity]", "-Infinity is no JSON"),
         (b"[1e999]", "it has a number that is too large"),
         (b"[" + b"9" * 41 + b"]", "it has a number of more than 40 digits"),
+        (b"[" + b"0," * 100_000 + b"0]", "it has more than 100000 values"),
+        (
+            b"{" + b",".join(b'"%d":0' % n for n in range(1001)) + b"}",
+            "an object in it has more than 1000 properties",
+        ),
         (b"[" * 65 + b"]" * 65, "it is nested deeper than 64 levels"),
         (b"[" * 100_000, "it is nested deeper than 64 levels"),
         (b'{"\\ud800": 1}', "it has half of a surrogate pair, which is no text"),
@@ -184,7 +191,7 @@ def test_values_and_their_schemas_go_together() -> None:
 
 def test_half_a_character_is_still_json() -> None:
     """What a store of old holds comes out escaped, and not as a failure."""
-    assert b'{"a": "\\ud800 \xc3\xbc"}' == values.octets({"a": "\ud800 ü"})
+    assert b'{"a": "\\ud800 \xc3\xbc"}' == octets({"a": "\ud800 ü"})
 
 
 ERRORS = [
@@ -341,3 +348,13 @@ def test_nothing_can_be_done_without_a_role() -> None:
         assert one.rule >= (1 if one.method == "GET" or pure else 2), one.id
         if one.method in ("PUT", "PATCH", "DELETE"):
             assert 3 == one.rule, one.id
+
+
+def test_a_name_stands_for_one_schema() -> None:
+    """Two classes of the same name would hide each other in the document."""
+    found: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        for answer in operation.answers:
+            kind = answer.kind.kind if isinstance(answer.kind, PageOf) else answer.kind
+            for name, schema in values.components_of(kind).items():
+                assert schema == found.setdefault(name, schema), name

@@ -98,6 +98,7 @@ def test_a_program_has_a_person_grant_access(bench: Bench) -> None:
     assert 403 == viewer.post(f"{TOKEN}/grant", json={"redirect_uri": BACK}).status_code
     registered = told(viewer.get(f"{API}/clients/login/redirect-uri"))["redirect_uri"]
     assert registered.startswith(f"{bench.console.url}/oauth2/callback/")
+    assert {"redirect_uri": registered} == told(viewer.get(f"{TOKEN}/redirect-uri"))
 
     begun = told(admin.post(f"{TOKEN}/grant", json={"redirect_uri": BACK}))
     assert BACK == begun["redirect_uri"]

@@ -82,7 +82,12 @@ def test_no_route_is_without_a_rule(open_profiles: Open) -> None:
 
     assert {(one.method, one.path) for one in EVERY} == routed
     assert ["/static"] == [one.path for one in app.routes if isinstance(one, Mount)]
-    assert {("GET", "/sign-in"), ("POST", "/sign-in")} == open_to_all
+    assert {
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("GET", "/oauth2/callback/{uid}"),  # it looks at the session itself
+        ("GET", "/oauth2/refused/{reason}"),
+    } == open_to_all
 
 
 def test_paths_have_one_name_each() -> None:
@@ -169,6 +174,18 @@ def test_every_answer_has_its_headers(console: ConsoleServer) -> None:
         policy = answer.headers[POLICY]
         assert "unsafe" not in policy
         assert policy.startswith("default-src 'none'"), (answer.url, policy)
+
+
+def test_files_are_kept_by_browsers(console: ConsoleServer) -> None:
+    """And asked for anew only where they have changed."""
+    browser = console.browser()
+    first = browser.get("/static/pico.min.css")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    second = browser.get("/static/pico.min.css", headers=tag)
+
+    assert [200, 304] == [first.status_code, second.status_code]
+    assert ["no-cache"] * 2 == [one.headers["Cache-Control"] for one in (first, second)]
+    assert "Set-Cookie" not in first.headers
 
 
 def test_pages_have_nothing_inline(console: ConsoleServer) -> None:
@@ -283,7 +300,7 @@ def test_what_fails_shows_nothing(
     assert [500, 500] == [page.status_code, api.status_code]
     assert "c4n4ry" not in page.text + api.text
     assert "Something went wrong" in page.text
-    assert (500, "about:blank") == (api.json()["status"], api.json()["type"])
+    assert (500, "Internal error") == (api.json()["status"], api.json()["title"])
     assert "nobody expected this" in caplog.text
     assert "c4n4ry-query" not in caplog.text
 
@@ -295,6 +312,7 @@ def test_calls_are_logged_without_their_query(
     caplog.set_level(logging.INFO, "email_profiles_plugin.console.frame.access")
     admin = console.signed_in()
     admin.get("/plugins?q=c4n4ry")
+    admin.get("/plugins")  # a call is logged after its answer is sent
 
     assert "127.0.0.1 GET /plugins 200" in caplog.messages
     assert "c4n4ry" not in caplog.text
@@ -316,7 +334,7 @@ def test_what_is_not_there_is_told_in_kind(console: ConsoleServer) -> None:
     assert {"GET", "HEAD", "POST"} == set(wrong.headers["Allow"].split(", "))
     assert 405 == api_wrong.json()["status"]
     assert [{"path": "$.a", "message": "is wrong", "remedy": "mend it"}] == (
-        invalid.json()["errors"]
+        invalid.json()["problems"]
     )
 
 

@@ -47,7 +47,9 @@ async def awaited(request: Request) -> User | None:
     return by_cookie(request)
 
 
-def fastapi_host(profiles: EmailProfiles, url: str, authenticate: Any) -> FastAPI:
+def fastapi_host(
+    profiles: EmailProfiles, url: str, authenticate: Any, root_path: str = ""
+) -> FastAPI:
     """A FastAPI application with a sign-in of its own and the console below it."""
     host = FastAPI()
 
@@ -63,7 +65,7 @@ def fastapi_host(profiles: EmailProfiles, url: str, authenticate: Any) -> FastAP
 
     console = create_app(
         profiles,
-        base_url=f"{url}/tools/email",
+        base_url=f"{url}{root_path}/tools/email",
         authenticate=authenticate,
         sign_in_url="/login?next={next}",
     )
@@ -90,8 +92,34 @@ def test_in_a_fastapi_application(profiles: EmailProfiles, authenticate: Any) ->
         assert "Sign out" not in page.text
         assert 404 == browser.get("/sign-in").status_code
         assert 403 == browser.get("/access").status_code
-        assert f"{host.url}/tools/email/plugins" == browser.get("/").url
+        assert f"{host.url}/tools/email/profiles" == browser.get("/").url
         assert '"/hello"' == browser.get(f"{host.url}/hello").text
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_in_a_fastapi_application_behind_a_proxy(
+    profiles: EmailProfiles, known: bool
+) -> None:
+    """Which takes a path off, whether the host knows it by `root_path` or not."""
+
+    def make(url: str) -> Any:
+        host = fastapi_host(profiles, url, by_cookie, "/gate")
+
+        async def called(scope: Any, receive: Any, send: Any) -> None:
+            rooted = {**scope, "root_path": "/gate"} if known else scope
+            await host(rooted, receive, send)
+
+        return called
+
+    with Served(make) as host:
+        browser = Browser(f"{host.url}/tools/email")
+        browser.get(f"{host.url}/login?name=anna&role=admin")
+        page = browser.get("/plugins")
+        sheet = browser.get("/static/console.css")
+        nowhere = browser.get("/nowhere")
+
+    assert [200, 200, 404] == [one.status_code for one in (page, sheet, nowhere)]
+    assert 'href="/gate/tools/email/outbox"' in page.text
 
 
 def check_addresses(browser: Browser, text: str, path: str) -> None:
@@ -165,7 +193,7 @@ def test_in_a_flask_application(profiles: EmailProfiles) -> None:
         assert (401, True) == (stranger.status_code, "Sign in first" in stranger.text)
 
         page = browser.get(f"{url}/login?name=anna&role=admin")
-        assert (200, f"{url}/console/plugins") == (page.status_code, page.url)
+        assert (200, f"{url}/console/profiles") == (page.status_code, page.url)
         check_addresses(browser, page.text, "/console")
         told = browser.post("/access/revoke", {"name": "nightly"})
         assert "The API token nightly was revoked." in told.text

@@ -91,6 +91,9 @@ def test_messages_are_listed_and_found(plant: EmailProfiles, viewer: Browser) ->
         (f"profile={profile}", ["two", "<b>one</b>"]),
         ("profile=another", []),
         ("state=nonsense", []),
+        ("text=%00%ff", []),
+        (f"text={'x' * 20_000}", []),
+        ("after=%00gone", []),
     ):
         assert wanted == subjects(viewer.get(f"/outbox?{query}").text), query
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -12,10 +11,11 @@ import pluggy
 import pytest
 import requests
 from attrs import define, field
-from console_client import Browser, ConsoleServer
+from console_client import Browser, ConsoleServer, forms
 from console_pages import acting_as, browser_of, served
 from oauth2_bench import jwt_of
 from test_provider_examples import Site, refuse
+from test_provider_examples import keys as keys
 
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console import Role
@@ -96,7 +96,9 @@ def bench(
     with served(profiles) as console:
         bench = Bench(profiles, smtp, authorization_server, console, document)
         yield bench
-    assert "c4n4ry" not in "".join(bench.pages)
+    seen, issued = "".join(bench.pages), authorization_server._validator
+    secret = ["c4n4ry", *issued.tokens, *issued.codes]
+    assert [] == [one for one in secret if one in seen]
 
 
 def test_a_test_email(bench: Bench) -> None:
@@ -140,30 +142,23 @@ def test_what_the_server_refuses(bench: Bench) -> None:
     assert "<details open>" in page.text
 
 
-@pytest.mark.parametrize(
-    ("changes", "field", "said"),
-    [
+def test_mistakes_are_told_beside_their_field(bench: Bench) -> None:
+    """Nothing is sent, what was typed stays, and the focus is on the first."""
+    bert = bench.browser()
+    for changes, name, said in (
         ({"to": "nobody"}, "to", "nobody"),
-        ({"to": ""}, "", "recipient"),
         ({"from": "<script>"}, "from", "&lt;script&gt;"),
         ({"subject": "a\r\nb"}, "subject", "control character"),
-    ],
-)
-def test_mistakes_are_told_beside_their_field(
-    bench: Bench, changes: dict[str, str], field: str, said: str
-) -> None:
-    """Nothing is sent, what was typed stays, and the focus is on the first."""
-    page = bench.browser().post(bench.profile(), {**TYPED, **changes})
-    assert 422 == page.status_code
-    assert "Does it?" in page.text
-    assert [] == bench.smtp.messages
-    if field:
-        wrong = re.search(rf'id="wrong-{field}">(.*?)</small>', page.text, re.DOTALL)
-        assert wrong is not None
+    ):
+        page = bert.post(bench.profile(), {**TYPED, **changes})
+        assert (422, True) == (page.status_code, "Does it?" in page.text)
+        wrong = re.search(rf'id="wrong-{name}">(.*?)</small>', page.text, re.DOTALL)
+        assert wrong is not None, name
         assert said in wrong[1]
-        assert re.search(rf'name="{field}"[^>]*autofocus', page.text, re.DOTALL)
-    else:
-        assert said in page.text
+        assert re.search(rf'name="{name}"[^>]*autofocus', page.text, re.DOTALL)
+    page = bert.post(bench.profile(), {**TYPED, "to": ""})
+    assert (422, True) == (page.status_code, "recipient" in page.text)
+    assert [] == bench.smtp.messages
 
 
 def test_as_whom_a_profile_may_send(bench: Bench) -> None:
@@ -179,20 +174,37 @@ def test_as_whom_a_profile_may_send(bench: Bench) -> None:
     assert "may not send as x@else.example" in page.text
 
 
+def try_these(browser: Browser, path: str, **changes: Any) -> Any:
+    """Press *Test These Values* on the form at *path*, after these changes."""
+    page = browser.get(path)
+    (form,) = [one for one in forms(page) if "revision" in one.fields]
+    action = re.search(r'formaction="(.*?)" formtarget="_blank"', page.text)
+    assert action is not None
+    names = {f"/{name.replace('__', '/')}": value for name, value in changes.items()}
+    sent = {**form.fields, **names}
+    return browser.post(
+        unescape(action[1]), {k: v for k, v in sent.items() if v is not None}
+    )
+
+
 def test_values_that_are_not_saved(bench: Bench) -> None:
     """They are tested as they are, and nothing is changed; no page holds a secret."""
     anna = bench.browser(Role.ADMIN, "anna")
     bench.smtp.users["gateway@plant.example"] = "c4n4ry-new"
-    document = json.loads(json.dumps(bench.document))
-    document["auth"]["password"] = "c4n4ry-new"
     before = bench.profiles.profiles.get("plant")
-    page = anna.post(f"/tests?of={before.id}", {"document": json.dumps(document)})
+    page = try_these(
+        anna,
+        f"/profiles/{before.id}",
+        auth__password="c4n4ry-new",
+        **{"auth__password#again": "c4n4ry-new"},
+        policy__from_addresses="alarms@plant.example",
+    )
     assert 200 == page.status_code
     assert "not saved" in page.text
     assert "retype" in page.text
-    assert 'name="from" value="gateway@plant.example"' in page.text
+    assert 'name="from" value="alarms@plant.example"' in page.text
     path = page.url.removeprefix(bench.console.url)
-    sent = anna.post(path, TYPED)
+    sent = anna.post(path, {**TYPED, "from": "alarms@plant.example"})
     assert "The server accepted it" in sent.text
     assert "the values of the form, which are not saved" in sent.text
     assert before == bench.profiles.profiles.get("plant")
@@ -203,26 +215,60 @@ def test_values_that_are_not_saved(bench: Bench) -> None:
     assert 403 == acting_as(anna, Role.OPERATOR).get(path).status_code
 
 
-def test_a_stored_secret_is_not_used_elsewhere(bench: Bench) -> None:
-    """With another server it has to be retyped, and that is said."""
+def test_a_stored_secret_is_used_where_it_would_go_anyway(bench: Bench) -> None:
+    """Not with another server, where it has to be retyped; nor where it is given up."""
     anna = bench.browser(Role.ADMIN, "anna")
-    document = json.loads(json.dumps(bench.document))
-    del document["auth"]["password"]
-    document["smtp"]["hostname"] = "127.0.0.1"
-    id = bench.profiles.profiles.get("plant").id
-    page = anna.post(f"/tests?of={id}", {"document": json.dumps(document)})
-    assert "the stored secret was dropped" in page.text
-    assert "c4n4ry" not in str(bench.smtp.messages)
+    form = f"/profiles/{bench.profiles.profiles.get('plant').id}"
+
+    def came_of(page: Any) -> str:
+        found: str = anna.post(page.url.removeprefix(bench.console.url), TYPED).text
+        return found
+
+    kept = try_these(anna, form, smtp__timeout_ms="5000")
+    assert "The server accepted it" in came_of(kept)
+    moved = try_these(anna, form, smtp__hostname="127.0.0.1")
+    assert 422 == moved.status_code
+    assert "a stored secret does not follow to another smtp.hostname" in moved.text
+    assert "type it anew" in moved.text
+    given_up = try_these(anna, form, **{"auth__password#remove": "on"})
+    assert "The server accepted it" not in came_of(given_up)
 
 
-def test_a_draft_with_mistakes_is_not_tested(bench: Bench) -> None:
-    """They are told; a secret among them is not."""
+def test_values_with_mistakes_are_not_tested(bench: Bench) -> None:
+    """They are told by the names of their fields."""
     anna = bench.browser(Role.ADMIN, "anna")
-    document = json.loads(json.dumps(bench.document))
-    document["smtp"]["port"] = 70000
-    page = anna.post("/tests", {"document": json.dumps(document)})
-    assert (422, True) == (page.status_code, "70000 is more than 65535" in page.text)
-    assert 422 == anna.post("/tests", {"document": "[]"}).status_code
+    form = f"/profiles/{bench.profiles.profiles.get('plant').id}"
+    page = try_these(anna, form, smtp__port="70000", smtp__timeout_ms="soon")
+    assert 422 == page.status_code
+    assert "<strong>Port</strong> 70000 is more than 65535" in unescape(page.text)
+    assert "Timeout" in page.text
+    page = try_these(anna, form, auth__password="c4n4ry-once")
+    assert 422 == page.status_code
+
+
+def test_a_new_profile_is_tested_before_it_is_saved(bench: Bench) -> None:
+    """Of any mode, with no name yet; under the name of another it gets no secret."""
+    anna = bench.browser(Role.ADMIN, "anna")
+    smtp = bench.document["smtp"]
+    changes = {
+        "smtp__hostname": smtp["hostname"],
+        "smtp__port": str(smtp["port"]),
+        "smtp__use_starttls": "on",
+        "smtp__ca_file": smtp["ca_file"],
+        "smtp__ssl_protocols": smtp["ssl_protocols"],
+        "auth__key": PASSWORD,
+        "auth__key#again": PASSWORD,
+    }
+    page = try_these(anna, "/profiles/new/api_key", **changes)
+    assert 200 == page.status_code, page.text
+    sent = anna.post(page.url.removeprefix(bench.console.url), TYPED)
+    assert "The server accepted it" in sent.text
+    assert "apikey" == bench.smtp.messages[-1].identity
+    assert ["plant"] == [one.name for one in bench.profiles.profiles.list()]
+
+    taken = try_these(anna, "/profiles/new/api_key", **{**changes, "name": "plant"})
+    assert (422, True) == (taken.status_code, "is the name of another" in taken.text)
+    assert 404 == anna.post("/tests?mode=nonsense").status_code
 
 
 def test_a_mode_of_a_third_party(bench: Bench) -> None:
@@ -239,6 +285,38 @@ def test_a_mode_of_a_third_party(bench: Bench) -> None:
     bench.profiles.profiles.apply(document, actor="test")
     page = bert.post(bench.profile("vaulted"), TYPED)
     assert "the vault has no p" in page.text
+
+
+def test_a_service_account_of_a_third_party(
+    bench: Bench, keys: tuple[str, bytes]
+) -> None:
+    """Its token page offers what it can do, and its test goes out by its token."""
+    private, public = keys
+    bench.server.register("robot@plant.example", public_key=public)
+    auth = {
+        "mode": "service_account",
+        "account": "robot@plant.example",
+        "mailbox": "gateway@plant.example",
+        "token_endpoint": bench.server.token_endpoint,
+        "ca_file": str(bench.server.ca_file),
+        "private_key": private,
+    }
+    document = {**bench.document, "name": "robot", "auth": auth}
+    bench.profiles.profiles.apply(document, actor="test")
+    anna = bench.browser(Role.ADMIN, "anna")
+    manage = bench.profile("robot").removesuffix("test") + "token"
+    page = anna.get(manage)
+    assert ("Refresh Token" in page.text, "Grant" in page.text) == (True, False)
+    assert "The next message fetches a new token" in page.text
+
+    page = anna.post(bench.profile("robot"), TYPED)
+    assert "The server accepted it" in page.text
+    assert "gateway@plant.example" == bench.smtp.messages[-1].identity
+    assert ">valid<" in anna.get(manage).text
+    assert ">valid<" in anna.post(f"{manage}/refresh").text
+    assert 2 == bench.profiles.tokens.status("robot").generation
+    assert ">none<" in anna.post(f"{manage}/revoke").text
+    assert "PRIVATE KEY" not in "".join(bench.pages)
 
 
 @pytest.mark.parametrize(
@@ -374,26 +452,21 @@ def test_answers_to_a_clients_test_that_are_not_taken(bench: Bench) -> None:
     assert "A token was granted" in bert.get(back).text
 
 
-@pytest.mark.parametrize(
-    ("sent", "said"),
-    [
-        ({"grant": "refresh_token"}, "there is no refresh token"),
-        ({"grant": "client_credentials", "params": "c4n4ry"}, "line 1"),
-        ({"grant": "client_credentials", "params": "a=1\na=c4n4ry2"}, "is there twice"),
-        ({"grant": "client_credentials", "params": "state=1"}, "state"),
-        ({"grant": "authorization_code", "authorization_params": "=1"}, "line 1"),
-    ],
-)
-def test_what_is_asked_for_wrongly(
-    bench: Bench, sent: dict[str, str], said: str
-) -> None:
+def test_what_is_asked_for_wrongly(bench: Bench) -> None:
     """Nobody is asked; parameters are not repeated in what is said."""
-    page = bench.browser().post(bench.client, sent)
-    problems = page.text.partition('id="mistakes"')[2].partition("</div>")[0]
-    assert (422, True) == (page.status_code, said in problems)
-    assert "c4n4ry" not in problems
+    bert, own = bench.browser(), {"grant": "client_credentials"}
+    for sent, said in (
+        ({"grant": "refresh_token"}, "there is no refresh token"),
+        ({**own, "params": "s3cret"}, "line 1"),
+        ({**own, "params": "a=1\na=s3cret"}, "is there twice"),
+        ({**own, "params": "state=1"}, "state"),
+        ({"grant": "authorization_code", "authorization_params": "=1"}, "line 1"),
+    ):
+        page = bert.post(bench.client, sent)
+        problems = page.text.partition('id="mistakes"')[2].partition("</div>")[0]
+        assert (422, True) == (page.status_code, said in problems), said
+        assert "s3cret" not in problems
     assert 0 == bench.server.token_requests
-    bench.pages.clear()
 
 
 def test_a_client_that_is_not_there(bench: Bench) -> None:

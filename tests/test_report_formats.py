@@ -284,16 +284,16 @@ def test_a_pdf_fetches_nothing(smtp_server: Any, tmp_path: Any) -> None:
     assert {} == dict(reader.attachments)
 
 
-@pytest.mark.parametrize("kind", ["line", "bar"])
 @pytest.mark.parametrize(
-    "along",
+    ("kind", "along"),
     [
-        [NOON, NOON + timedelta(hours=1)],
-        ["2026-11-24 11:00", "2026-11-24 12:00"],
-        [date(2026, 1, 1), date(2026, 1, 2)],
-        ["$north", "south_{2}$"],
-        [1, 2],
-        [None, "mixed"],
+        ("line", [NOON, NOON + timedelta(hours=1)]),
+        ("line", ["2026-11-24 11:00", "2026-11-24 12:00"]),
+        ("bar", [date(2026, 1, 1), date(2026, 1, 2)]),
+        ("line", ["$north", "south_{2}$"]),
+        ("bar", ["$north", "south_{2}$"]),
+        ("line", [1, 2]),
+        ("bar", [None, "mixed", 3]),
     ],
 )
 def test_a_chart(kind: Any, along: list[Any]) -> None:

@@ -21,6 +21,7 @@ from report_bench import Inline, levels, schedule
 
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.consumers.reports import Occasion, ReportScheduler, Table
+from email_profiles_plugin.consumers.reports.timetable import Timetable
 from email_profiles_plugin.store import report_runs
 from email_profiles_plugin.testing import FakeClock
 
@@ -171,6 +172,27 @@ def test_a_schedule_that_fails_holds_up_no_other(
     assert ["failed", "queued"] == sorted(states(scheduler))
 
 
+def test_a_zone_that_went(
+    quiet: EmailProfiles, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """What a schedule can't be read for is said once, not at every look."""
+    apply(quiet, name="a", cron="0 6 * * *")
+    apply(quiet, name="b", cron="0 6 * * *", timezone="Europe/Berlin")
+
+    def read(
+        cls: object, cron: str, zone: str, real: Any = Timetable.read
+    ) -> Timetable:
+        if zone != "UTC":
+            raise ValueError(f"there is no time zone {zone!r}")
+        return real(cron, zone)
+
+    monkeypatch.setattr(Timetable, "read", classmethod(read))
+    scheduler = scheduler_of(quiet)
+
+    assert BEGIN + timedelta(hours=6) == scheduler.look() == scheduler.look()
+    assert 1 == caplog.text.count("report b: there is no time zone 'Europe/Berlin'")
+
+
 def begun(profiles: EmailProfiles, scheduler: ReportScheduler, **changes: Any) -> Any:
     """A run that somebody who is dead by now began."""
     now = profiles.clock.now()
@@ -275,7 +297,7 @@ def test_by_the_real_clock(live: EmailProfiles, smtp_server: Any) -> None:
     """Every second, from a schedule that was applied while the scheduler ran."""
     with scheduler_of(live, look_s=0.2):
         apply(live, cron="* * * * * *", subject=SECONDS)
-        smtp_server.wait_for(2, timeout=30)
+        smtp_server.wait_for(2, timeout=60)
     subjects = [one.message["Subject"] for one in smtp_server.messages]
     runs = live.outbox.list()
 
@@ -289,7 +311,7 @@ def test_a_report_that_is_asked_for(live: EmailProfiles, smtp_server: Any) -> No
     release = threading.Event()
 
     def slow(occasion: Occasion) -> Table:
-        release.wait(20)
+        release.wait(60)
         return levels(occasion)
 
     with scheduler_of(live, sources={"levels": slow}) as scheduler:
@@ -297,10 +319,10 @@ def test_a_report_that_is_asked_for(live: EmailProfiles, smtp_server: Any) -> No
         run = scheduler.run_now("daily-levels", actor="anna")
         before = scheduler.outcome(run.id).state
         release.set()
-        after = scheduler.outcome(run.id, wait=20)
+        after = scheduler.outcome(run.id, wait=60)
 
     assert ("running", "queued", "anna") == (before, after.state, after.asked_by)
-    assert live.outcome(after.message_id or "", wait=20)
+    assert live.outcome(after.message_id or "", wait=60)
 
 
 def test_a_scheduler_that_stops_gives_back(live: EmailProfiles) -> None:
@@ -309,23 +331,23 @@ def test_a_scheduler_that_stops_gives_back(live: EmailProfiles) -> None:
 
     def slow(occasion: Occasion) -> Table:
         begin.set()
-        release.wait(30)
+        release.wait(60)
         return levels(occasion)
 
     apply(live)
     first = scheduler_of(live, sources={"levels": slow})
     first.start()
     run = first.run_now("daily-levels")
-    assert begin.wait(20)
+    assert begin.wait(60)
     first.stop()
     release.set()
     between = first.reports.run(run.id)
     with scheduler_of(live) as second:
-        after = second.outcome(run.id, wait=20)
+        after = second.outcome(run.id, wait=60)
 
     assert ("running", None, 0) == (between.state, between.owner, between.tries)
     assert ("queued", 1) == (after.state, after.tries)
-    assert live.outcome(after.message_id or "", wait=20)
+    assert live.outcome(after.message_id or "", wait=60)
 
 
 CHILD = """
@@ -385,7 +407,7 @@ def test_two_processes(
     process = child("work")
     with scheduler_of(live, look_s=0.2) as scheduler:
         apply(live, cron="* * * * * *", subject=SECONDS)
-        smtp_server.wait_for(3, timeout=30)
+        smtp_server.wait_for(3, timeout=60)
         process.communicate("")
     runs = scheduler.reports.runs()
     subjects = [one.message["Subject"] for one in smtp_server.messages]
@@ -404,9 +426,9 @@ def test_a_process_that_is_killed(
     assert "begun\n" == process.stdout.readline()
     process.send_signal(signal.SIGKILL)
     with scheduler_of(live, look_s=0.2, lease_s=1.0) as scheduler:
-        smtp_server.wait_for(1, timeout=30)
+        smtp_server.wait_for(1, timeout=60)
         (run,) = scheduler.reports.runs()
-        done = scheduler.outcome(run.id, wait=20)
+        done = scheduler.outcome(run.id, wait=60)
 
     assert ("queued", 2) == (done.state, done.tries)
     assert 1 == len(smtp_server.messages)

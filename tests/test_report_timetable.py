@@ -18,6 +18,7 @@ from email_profiles_plugin.consumers.reports.timetable import Timetable
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 END = datetime(2028, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +53,7 @@ def shown(cron: str, zone: str, begin: str, count: int) -> list[str]:
 )
 def test_monday_is_monday(cron: str, first: str) -> None:
     """Weekdays are counted as cron counts them, and APScheduler does not."""
-    found = {f"{moment:%a}" for moment in firings(cron)}
+    found = {f"{moment:%a}" for moment in firings(cron, end=MARCH)}
 
     assert {first} == found
 
@@ -80,7 +81,7 @@ def test_the_trap_is_still_there() -> None:
 )
 def test_ranges_of_weekdays(weekday: str, days: str) -> None:
     """Ranges, steps and lists, also over Sunday."""
-    found = {moment.weekday() for moment in firings(f"0 7 * * {weekday}")}
+    found = {each.weekday() for each in firings(f"0 7 * * {weekday}", end=MARCH)}
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
     assert days.split() == [names[each] for each in sorted(found)]
@@ -131,7 +132,7 @@ def test_days_over_two_years(cron: str, is_day: Callable[[date], bool]) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
-@pytest.mark.parametrize("hour", [0, 2, 3])
+@pytest.mark.parametrize("hour", [0, 2])
 def test_once_a_day_is_once_a_day(zone: str, hour: int) -> None:
     """No day of two years is left out or made twice, whatever the clock does."""
     begin, end = (each.replace(tzinfo=ZoneInfo(zone)) for each in (BEGIN, END))
@@ -140,15 +141,15 @@ def test_once_a_day_is_once_a_day(zone: str, hour: int) -> None:
     assert [*every_day()] == found
 
 
-def test_each_hour_is_each_hour() -> None:
-    """What goes by the hour fires every 60 minutes of a year."""
-    end = datetime(2027, 1, 1, tzinfo=UTC)
-    found = [
-        one.astimezone(UTC) for one in firings("30 * * * *", "Europe/Berlin", end=end)
-    ]
+@pytest.mark.parametrize("month", [3, 10])
+def test_each_hour_is_each_hour(month: int) -> None:
+    """What goes by the hour fires every 60 minutes, also when the clock is set."""
+    begin, end = (datetime(2026, each, 1, tzinfo=UTC) for each in (month, month + 1))
+    hours = firings("30 * * * *", "Europe/Berlin", begin, end)
+    found = [one.astimezone(UTC) for one in hours]
     steps = {later - earlier for earlier, later in pairwise(found)}
 
-    assert (365 * 24, {timedelta(hours=1)}) == (len(found), steps)
+    assert (31 * 24, {timedelta(hours=1)}) == (len(found), steps)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ CRONS = st.sampled_from(
 ZONES = st.sampled_from(["Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "UTC"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cron=CRONS, zone=ZONES, moment=MOMENTS)
 def test_before_and_after_are_neighbours(
     cron: str, zone: str, moment: datetime

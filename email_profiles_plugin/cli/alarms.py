@@ -107,7 +107,7 @@ def trail(
         ),
         [
             (
-                output.moment(one.event_time),
+                one.event_time,
                 one.name or one.source or one.alarm_id,
                 one.transition,
                 one.priority,

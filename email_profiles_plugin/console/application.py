@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jinja2
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -132,6 +133,16 @@ def assembled(
     return app
 
 
+class _Files(StaticFiles):
+    """Files of ours: a browser keeps them, and asks whether they are the same still."""
+
+    def file_response(self, *given: Any, **more: Any) -> Response:
+        """As usual, with that said."""
+        response = super().file_response(*given, **more)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def _routes(places: Iterable[Place], gate: Gate) -> list[BaseRoute]:
     """One for each path; its places by method."""
     paths: dict[str, dict[str, Place]] = {}
@@ -146,7 +157,7 @@ def _routes(places: Iterable[Place], gate: Gate) -> list[BaseRoute]:
         )
         for path, methods in paths.items()
     ]
-    files = StaticFiles(packages=[(PACKAGE, "static")])
+    files = _Files(packages=[(PACKAGE, "static")])
     return [*routes, Mount("/static", files, name="static")]
 
 

@@ -20,6 +20,9 @@ from .sessions import Sessions, Visit
 if TYPE_CHECKING:
     from ..runtime import EmailProfiles
 
+LONGEST = 200
+"""Characters of a parameter in an address that are looked at."""
+
 Form = ImmutableMultiDict[str, str]
 
 
@@ -92,6 +95,11 @@ class Call:
     def params(self) -> Mapping[str, str]:
         """What stands in the path."""
         return {name: str(one) for name, one in self.request.path_params.items()}
+
+    def asked(self, name: str) -> str:
+        """A parameter of the address, without what no store takes; "" where none is."""
+        found = self.request.query_params.get(name, "")
+        return found[:LONGEST].replace("\0", "").strip()
 
     def may(self, role: Role | str) -> bool:
         """Whether this user is allowed what has the rule *role* (or is named so)."""

@@ -43,12 +43,13 @@ class Frame:
     def _rooted(self, scope: Scope) -> Scope:
         """With what browsers reach us under as the root, where it is still there."""
         root, path = scope.get("root_path", ""), scope["path"]
-        below = path.removeprefix(root)
-        if self.path and f"{below}/".startswith(f"{self.path}/"):
-            root += self.path
-        if path == root:
-            path += "/"
-        return {**scope, "root_path": root, "path": path}
+        mounted = root.removeprefix(scope.get("app_root_path", ""))
+        for prefix in (root, mounted, self.path):
+            if prefix and f"{path}/".startswith(f"{prefix}/"):
+                path = path[len(prefix) :]
+                break
+        path = f"{self.path}{path or '/'}"
+        return {**scope, "root_path": self.path, "path": path}
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from email_profiles_hookspecs import Problem, errors
 from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
 
+from .rendering import octets
+
 MEDIA_TYPE = "application/problem+json"
 TYPES = "urn:email-profiles:problem:"
+MOST = 200
+"""Problems that are told; how many there are is in the detail."""
 
 
 class ProblemDetails(Exception):
@@ -56,15 +60,14 @@ class ProblemDetails(Exception):
         if self.problems:
             told["problems"] = [
                 {"path": one.path, "message": one.message, "remedy": one.remedy}
-                for one in self.problems
+                for one in self.problems[:MOST]
             ]
         return {**told, **self.more}
 
     def response(self) -> Response:
         """The answer."""
-        return JSONResponse(
-            self.document(), self.status, self.headers, media_type=MEDIA_TYPE
-        )
+        text = octets(self.document())
+        return Response(text, self.status, self.headers, media_type=MEDIA_TYPE)
 
 
 def details_of(error: EmailProfilesError, status: int) -> ProblemDetails:
@@ -107,5 +110,6 @@ KINDS: Mapping[int, str] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "content-too-large",
     HTTPStatus.TOO_MANY_REQUESTS: "too-many-requests",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal-error",
 }
 """What the console itself refuses, whatever was asked."""

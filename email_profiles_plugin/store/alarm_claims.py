@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -16,7 +16,7 @@ LEASE_S = 60
 """Seconds that whoever claimed a mail has to make it; then somebody else does."""
 
 MOST_AT_ONCE = 500
-"""Mails that are claimed in one transaction, for one recipient."""
+"""Events that are claimed in one transaction; more where one mail tells of more."""
 
 
 @frozen(kw_only=True)
@@ -48,6 +48,13 @@ _SETTLED_UNTIL_NEXT = (
         mailed_at=func.coalesce(bindparam("mailed"), alarm_recipient.c.mailed_at),
     )
 )
+_DUE = (
+    select(alarm_recipient)
+    .where(alarm_recipient.c.due_at <= bindparam("now"))
+    .order_by(alarm_recipient.c.due_at)
+    .limit(MOST_AT_ONCE)
+)
+_DUE_OF_ONE = _DUE.where(alarm_recipient.c.document_id == bindparam("of_document"))
 _ALONE_AND_DUE = (
     select(alarm_notice.c.event_id)
     .where(_OF_RECIPIENT, WAITING, alarm_notice.c.alone)
@@ -74,36 +81,57 @@ _GATHER = (
 )
 
 
-def claim(
-    connection: Connection,
-    now: float,
-    unique: Callable[[], str],
-    document_id: str | None = None,
-) -> list[Mail]:
+def claim(connection: Connection, now: float, unique: Callable[[], str]) -> list[Mail]:
     """
-    The mails that are due, each now this caller's to make; for one document if named.
+    The mails that are due, each now this caller's to make.
 
-    There may be more: call it until there are none.
+    Only some at a time, for nobody else can write meanwhile: call it until there are
+    none.
     """
-    due = (
-        select(alarm_recipient)
-        .where(alarm_recipient.c.due_at <= now)
-        .order_by(alarm_recipient.c.due_at)
-        .limit(MOST_AT_ONCE)
-    )
-    if document_id is not None:
-        due = due.where(alarm_recipient.c.document_id == document_id)
     mails: list[Mail] = []
-    for row in connection.execute(due).all():
-        mails += _claim_for(connection, row, now, unique)
-        if len(mails) >= MOST_AT_ONCE:
+    left = MOST_AT_ONCE
+    for row in connection.execute(_DUE, {"now": now}).all():
+        found, count = _claim_for(connection, row, now, unique)
+        mails += found
+        left -= count
+        if left <= 0:
             break
     return mails
 
 
-def _claim_for(
-    connection: Connection, row: Any, now: float, unique: Callable[[], str]
+def claim_new(
+    connection: Connection,
+    document_id: str,
+    events: Sequence[str],
+    fresh: Collection[str],
+    now: float,
+    unique: Callable[[], str],
 ) -> list[Mail]:
+    """
+    The mails of one document that are due, in a call that brought *events* for it.
+
+    What had been waiting before is left to others: a host's call is not to wait for
+    all that came before. *fresh*: for whom nothing had been gathered.
+    """
+    mails: list[Mail] = []
+    rows = connection.execute(_DUE_OF_ONE, {"now": now, "of_document": document_id})
+    for row in rows.all():
+        gathered = row.who in fresh
+        found, _ = _claim_for(connection, row, now, unique, events, gathered=gathered)
+        mails += found
+    return mails
+
+
+def _claim_for(
+    connection: Connection,
+    row: Any,
+    now: float,
+    unique: Callable[[], str],
+    events: Sequence[str] | None = None,
+    *,
+    gathered: bool = True,
+) -> tuple[list[Mail], int]:
+    """The mails to one recipient, and of how many events they tell."""
     of = {"of_document": row.document_id, "of_who": row.who}
 
     def mail() -> Mail:
@@ -116,26 +144,27 @@ def _claim_for(
             claimed_until=now + LEASE_S,
         )
 
-    alone = list(connection.scalars(_ALONE_AND_DUE, {**of, "now": now}))
-    mails = [mail() for _ in alone]
+    due = _ALONE_AND_DUE
+    if events is not None:
+        due = due.where(alarm_notice.c.event_id.in_(events))
+    alone = list(connection.scalars(due, {**of, "now": now}))
+    mails, count, mailed = [mail() for _ in alone], len(alone), None
     if alone:
-        connection.execute(
-            _INTO_MAIL,
-            [
-                {**of, "of_event": event, "mail": one.id}
-                for event, one in zip(alone, mails, strict=True)
-            ],
-        )
-    first = connection.scalar(_GATHERED_DUE, of)
-    gathered = first is not None and first <= now
-    if gathered:
-        mails.append(mail())
-        connection.execute(_GATHER, {**of, "mail": mails[-1].id})
-    mailed = now if gathered else None
+        into = [
+            {**of, "of_event": event, "mail": one.id}
+            for event, one in zip(alone, mails, strict=True)
+        ]
+        connection.execute(_INTO_MAIL, into)
+    first = connection.scalar(_GATHERED_DUE, of) if gathered else None
+    if first is not None and first <= now:
+        made = mail()
+        if many := connection.execute(_GATHER, {**of, "mail": made.id}).rowcount:
+            mails.append(made)
+            count, mailed = count + many, now
     connection.execute(_SETTLED_UNTIL_NEXT, {**of, "mailed": mailed})
     if mails:
         connection.execute(insert(alarm_mail), [_row(one) for one in mails])
-    return mails
+    return mails, count
 
 
 def _row(mail: Mail) -> dict[str, Any]:

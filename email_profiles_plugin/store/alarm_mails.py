@@ -147,7 +147,7 @@ def settle(
     state = "failed" if message_id is None else "queued"
     connection.execute(
         update(alarm_mail)
-        .where(alarm_mail.c.id == id, alarm_mail.c.state == "making")
+        .where(alarm_mail.c.id == id, alarm_mail.c.state != "queued")
         .values(state=state, message_id=message_id, error=error)
     )
 

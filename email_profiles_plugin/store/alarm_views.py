@@ -19,8 +19,8 @@ class NoticeEntry:
     What became of one event for one recipient; *who* "": for everybody.
 
     *state*: `waiting` (till *due_at*), `queued` (in the outbox, as *message_id*),
-    `failed` or `left out`, each for a *reason*. *outcome* is the message's, once it has
-    one; *acknowledged_by* and *acknowledged_at* are of the event.
+    `failed` or `left out`, these two for a *reason*. *outcome*: the message's, once it
+    has one; *acknowledged_by* and *acknowledged_at* are of the event.
     """
 
     notification: str
@@ -42,6 +42,9 @@ class NoticeEntry:
     acknowledgement_note: str | None
 
 
+_NOT_TOLD = ("refused", "expired", "cancelled")
+"""Outcomes of messages that reached nobody."""
+
 _TRAIL = (
     select(
         document.c.name.label("notification"),
@@ -55,6 +58,7 @@ _TRAIL = (
         alarm_mail.c.error,
         alarm_mail.c.message_id,
         message.c.outcome,
+        message.c.error.label("why"),
         alarm_acknowledgement.c.who.label("by"),
         alarm_acknowledgement.c.at,
         alarm_acknowledgement.c.note,
@@ -92,7 +96,9 @@ def trail(
         wanted = wanted.where(alarm_notice.c.who == who)
     if left_out:
         wanted = wanted.where(
-            (alarm_notice.c.reason != "") | (alarm_mail.c.state == "failed")
+            (alarm_notice.c.reason != "")
+            | (alarm_mail.c.state == "failed")
+            | message.c.outcome.in_(_NOT_TOLD)
         )
     return [_entry(row) for row in connection.execute(wanted)]
 
@@ -101,7 +107,7 @@ def _entry(row: Any) -> NoticeEntry:
     event = json.loads(row.body)
     state, reason = "left out", row.reason
     if not reason:
-        state, reason = row.state or "waiting", row.error or ""
+        state, reason = row.state or "waiting", row.error or row.why or ""
     return NoticeEntry(
         notification=row.notification or "",
         alarm_id=event["id"],

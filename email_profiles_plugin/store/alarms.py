@@ -19,7 +19,13 @@ from sqlalchemy import (
     update,
 )
 
-from .alarm_tables import alarm_event, alarm_mail, alarm_notice, alarm_recipient
+from .alarm_tables import (
+    alarm_acknowledgement,
+    alarm_event,
+    alarm_mail,
+    alarm_notice,
+    alarm_recipient,
+)
 
 
 @frozen(kw_only=True)
@@ -47,6 +53,9 @@ class NoticeRow:
     due_at: float | None = None
     reason: str = ""
 
+
+SOME = 100
+"""Events that are forgotten in one transaction, with all who were told of them."""
 
 WAITING = and_(alarm_notice.c.mail_id.is_(None), alarm_notice.c.reason == "")
 """Neither in a mail nor left out."""
@@ -144,10 +153,14 @@ def notify(
     document_id: str,
     notices: Sequence[NoticeRow],
     addresses: Mapping[str, Sequence[str]],
-) -> None:
-    """Store notices, and when each recipient's first one is due."""
+) -> set[str]:
+    """
+    Store notices, and when each recipient's first one is due.
+
+    Returns those for whom nothing had been waiting before.
+    """
     if not notices:
-        return
+        return set()
     connection.execute(
         insert(alarm_notice),
         [
@@ -166,7 +179,7 @@ def notify(
     for one in notices:
         if one.due_at is not None and not one.reason:
             due[one.who] = min(due.get(one.who, one.due_at), one.due_at)
-    _await(connection, document_id, due, addresses)
+    return _await(connection, document_id, due, addresses)
 
 
 def _await(
@@ -174,7 +187,7 @@ def _await(
     document_id: str,
     due: Mapping[str, float],
     addresses: Mapping[str, Sequence[str]],
-) -> None:
+) -> set[str]:
     rows = connection.execute(_RECIPIENTS, {"of_document": document_id})
     before = {row.who: (row.addresses, row.due_at) for row in rows}
     new, changed = [], []
@@ -205,6 +218,7 @@ def _await(
         connection.execute(insert(alarm_recipient), new)
     for one in changed:
         connection.execute(_AWAITED, one)
+    return {who for who in due if before.get(who, ("", None))[1] is None}
 
 
 def ended(connection: Connection, alarm_ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -252,16 +266,25 @@ def abandon(connection: Connection, document_id: str, reason: str) -> None:
     )
 
 
-def sweep(connection: Connection, before: float) -> None:
-    """Forget the events that came in before, unless somebody still waits for them."""
+def sweep(connection: Connection, before: float) -> bool:
+    """
+    Forget some of what came in before, unless somebody still waits for it.
+
+    Whether there may be more; for nobody else can write meanwhile.
+    """
     awaited = select(alarm_notice.c.event_id).where(WAITING)
-    connection.execute(
-        delete(alarm_event)
+    old = (
+        select(alarm_event.c.id)
         .where(alarm_event.c.received_at < before)
         .where(alarm_event.c.id.not_in(awaited))
+        .limit(SOME)
     )
-    connection.execute(
-        delete(alarm_mail)
-        .where(alarm_mail.c.created_at < before)
-        .where(alarm_mail.c.state != "making")
-    )
+    gone = connection.execute(delete(alarm_event).where(alarm_event.c.id.in_(old)))
+    if gone.rowcount:
+        return True
+    for table, at in (
+        (alarm_mail, alarm_mail.c.created_at),
+        (alarm_acknowledgement, alarm_acknowledgement.c.at),
+    ):
+        connection.execute(delete(table).where(at < before))
+    return False

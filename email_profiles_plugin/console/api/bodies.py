@@ -17,6 +17,12 @@ MERGE_PATCH = "application/merge-patch+json"
 DEPTH = 64
 """Arrays and objects within each other."""
 
+MEMBERS = 1000
+"""Properties of one object."""
+
+VALUES = 100_000
+"""In all."""
+
 DIGITS = 40
 """Of a whole number."""
 
@@ -70,11 +76,13 @@ def _malformed(why: str) -> ProblemDetails:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed(f"{twice[:64]!r} is there twice in one object")
+    if len(pairs) > MEMBERS:
+        raise _malformed(f"an object in it has more than {MEMBERS} properties")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _malformed(f"{name[:64]!r} is there twice in one object")
+        found[name] = value
     return found
 
 
@@ -96,10 +104,13 @@ def _constant(name: str) -> Any:
 
 
 def _check(value: Any) -> None:
-    """400 where *value* is too deep, or has text that is none."""
-    waiting = [(1, value)]
+    """400 where *value* is too deep or too much, or has text that is none."""
+    waiting, count = [(1, value)], 0
     while waiting:
         depth, one = waiting.pop()
+        count += 1
+        if count > VALUES:
+            raise _malformed(f"it has more than {VALUES} values")
         if isinstance(one, str):
             _text(one)
         elif isinstance(one, dict | list):

@@ -225,7 +225,7 @@ OPERATIONS = (
         summary="Read one preset",
         rule=Role.VIEWER,
         run=preset,
-        answers=(Answer(description="It.", kind=Preset),),
+        answers=(Answer(description="What was asked for.", kind=Preset),),
     ),
     Operation(
         method="POST",
@@ -273,7 +273,7 @@ OPERATIONS = (
         run=schema,
         answers=(
             Answer(
-                description="It, of draft 2020-12.",
+                description="The schema, of draft 2020-12.",
                 kind={"type": "object"},
                 media_type="application/schema+json",
             ),

@@ -15,6 +15,9 @@ from .openapi import OPERATIONS, by_tag, document, problems_of
 from .operations import ROOT, Operation, answer
 from .values import Schema
 
+SHORT = 70
+"""Characters of an example that stand on one line."""
+
 
 def described(call: Call) -> Response:
     """The OpenAPI document."""
@@ -77,6 +80,12 @@ def _component(schema: Schema) -> str:
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
+def _written(example: object) -> str:
+    """On one line where it fits there."""
+    line = json.dumps(example)
+    return line if len(line) <= SHORT else json.dumps(example, indent=2)
+
+
 def curl(url: str, one: Operation) -> str:
     """A command that calls *one*, to be filled in."""
     lines = ['curl -H "Authorization: Bearer $TOKEN"']
@@ -86,7 +95,7 @@ def curl(url: str, one: Operation) -> str:
         lines.append("""-H 'If-Match: "7"'""")
     if one.body is not None:
         lines.append(f"-H 'Content-Type: {one.body.types[0]}'")
-        lines.append(f"-d {shlex.quote(json.dumps(one.body.example))}")
+        lines.append(f"-d {shlex.quote(_written(one.body.example))}")
     wanted = "&".join(
         f"{each.name}=2026-11-23T08:00:00Z" for each in one.parameters if each.required
     )

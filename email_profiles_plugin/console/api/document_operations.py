@@ -61,8 +61,10 @@ class Table:
         yield from self._storing()
         yield from self._changing()
         yield from self._particular()
+        yield from self._secrets()
 
     def _reading(self) -> Iterator[Operation]:
+        whole = Answer(description="The document.", kind=self._schema, headers=ETAG)
         many, word = self.collection.many.replace(" ", "_").lower(), self._word
         yield self._of(
             "GET",
@@ -84,7 +86,7 @@ class Table:
             description="A stored secret is a mark, which PUT takes back as it is.",
             parameters=(IF_NONE_MATCH,),
             answers=(
-                Answer(description="It.", kind=self._schema, headers=ETAG),
+                whole,
                 Answer(description="It is as you know it.", status=304, headers=ETAG),
             ),
         )
@@ -96,7 +98,7 @@ class Table:
             Role.ADMIN,
             self.collection.export,
             description="They open in this installation alone, under this name.",
-            answers=(Answer(description="It.", kind=self._schema, headers=ETAG),),
+            answers=(whole,),
         )
 
     def _storing(self) -> Iterator[Operation]:
@@ -181,10 +183,33 @@ class Table:
             answers=(changed,),
             errors=(*CHANGES, CONFLICT),
         )
+        created = Answer(
+            description="Created.", kind=Change, status=201, headers=CREATED
+        )
+        yield self._of(
+            "POST",
+            "/{name}/duplicate",
+            f"duplicate_{word}",
+            f"Create one like this {self.collection.one}, without its secrets",
+            Role.ADMIN,
+            self.collection.duplicate,
+            description="`changes`, a merge patch, gives them, and whatever differs.",
+            body=Body(
+                schema={
+                    **object_of(name=NAME, changes={"type": "object"}),
+                    "required": ["name"],
+                },
+                example={"name": "another-name"},
+            ),
+            answers=(created,),
+            errors=(CONFLICT,),
+        )
+
+    def _secrets(self) -> Iterator[Operation]:
         yield self._of(
             "PUT",
             "/{name}/secrets/{field}",
-            f"set_secret_of_{word}",
+            f"set_secret_of_{self._word}",
             f"Seal a secret of one {self.collection.one}",
             Role.ADMIN,
             self.collection.set_secret,
@@ -261,8 +286,39 @@ COLLECTIONS: tuple[Collection, ...] = (
             "token_endpoint": "https://login.plant.example/token",
         },
     ),
+    Collection(
+        path="alarm-notifications",
+        tag="Alarm notifications",
+        one="alarm notification",
+        many="alarm notifications",
+        component="AlarmNotification",
+        kind="alarm_notification",
+        documents=lambda profiles: profiles.alarm_notifications,
+        example={
+            "name": "tanks",
+            "profile": "plant-alerts",
+            "from_address": "gateway@plant.example",
+            "recipients": ["operator@plant.example"],
+        },
+    ),
+    Collection(
+        path="report-schedules",
+        tag="Report schedules",
+        one="report schedule",
+        many="report schedules",
+        component="ReportSchedule",
+        kind="report_schedule",
+        documents=lambda profiles: profiles.report_schedules,
+        example={
+            "name": "shift",
+            "profile": "plant-alerts",
+            "from_address": "gateway@plant.example",
+            "to": ["operator@plant.example"],
+            "source": {"callable": "shift_report"},
+        },
+    ),
 )
-"""One more kind of document is one more entry."""
+"""One more kind of document is one more entry, with the facade's name for it."""
 
 OPERATIONS = tuple(
     operation

@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import Invalid, NameTaken, NotFound, StaleR
 from ...profiles import Documents
 from ...runtime import EmailProfiles
 from ...store.documents import Stored
+from .. import beginnings
 from ..calls import Call
 from . import conditions, marks
 from .bodies import merged
@@ -101,8 +102,11 @@ class Collection:
 
     def create(self, asked: Asked) -> Response:
         """A new one; NameTaken."""
-        documents, given = self.documents(asked.profiles), asked.body
-        body = marks.taken(documents, given, None)
+        return self._made(asked, asked.body)
+
+    def _made(self, asked: Asked, given: Any) -> Response:
+        documents = self.documents(asked.profiles)
+        body = self._taken(asked, given, None)
         try:
             applied = documents.apply(body, actor=asked.call.actor, based_on=0)
         except StaleRevision as error:
@@ -115,11 +119,11 @@ class Collection:
         """A new one, or another revision."""
         documents, call = self.documents(asked.profiles), asked.call
         given = named(self.one, asked.body, asked["name"])
-        stored = self._there(asked)
+        stored = stored_as(documents, asked["name"])
         based_on: int | None = 0
         if not conditions.to_create(call, stored) and stored is not None:
             based_on = conditions.based_on(call, stored)
-        body = marks.taken(documents, given, stored)
+        body = self._taken(asked, given, stored)
         applied = documents.apply(body, actor=call.actor, based_on=based_on)
         return self._done(call, applied.stored, applied.change, applied.warnings)
 
@@ -132,7 +136,7 @@ class Collection:
         given = named(self.one, given, stored.name)
         applied = documents.change(
             stored.id,
-            marks.taken(documents, given, stored),
+            self._taken(asked, given, stored),
             actor=call.actor,
             based_on=based_on or stored.revision,
             without=marks.given_up(documents, given, stored),
@@ -177,11 +181,17 @@ class Collection:
         change: Any = "changed" if changed.revision > stored.revision else "unchanged"
         return self._done(asked.call, changed, change)
 
-    def _there(self, asked: Asked) -> Stored | None:
-        try:
-            return self.documents(asked.profiles).get(asked["name"])
-        except NotFound:
-            return None
+    def duplicate(self, asked: Asked) -> Response:
+        """Another one of the same settings, without its secrets."""
+        documents = self.documents(asked.profiles)
+        stored = documents.get(asked["name"])
+        copied = beginnings.copy_of(documents, stored).document
+        given = merged(copied, asked.body.get("changes", {}))
+        return self._made(asked, {**given, "name": asked.body["name"]})
+
+    def _taken(self, asked: Asked, given: object, stored: Stored | None) -> Any:
+        documents = self.documents(asked.profiles)
+        return marks.taken(documents, given, stored, home=asked.profiles.home)
 
     def _done(
         self,
@@ -201,6 +211,14 @@ class Collection:
         headers = {"ETag": conditions.tag(stored.revision), "Location": quote(url)}
         status = HTTPStatus.CREATED if change == "created" else HTTPStatus.OK
         return answer(done, status, headers)
+
+
+def stored_as(documents: Documents, name: str) -> Stored | None:
+    """What is stored under *name*; None where nothing is."""
+    try:
+        return documents.get(name)
+    except NotFound:
+        return None
 
 
 def named(one: str, given: Any, name: str) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from email_profiles_hookspecs import Problem
 from email_profiles_hookspecs.errors import Invalid
 
 from ...documents import json_path, map_secrets, secret_pointers
+from ...documents.shapes import place_of, value_at
 from ...profiles import Documents
-from ...sealing import value_at
 from ...store.documents import Stored
+from .. import sources
 from .values import Schema
 
 MARK: Mapping[str, bool] = {"stored": True}
@@ -36,11 +38,14 @@ def shown(documents: Documents, stored: Stored) -> dict[str, Any]:
     )
 
 
-def taken(documents: Documents, given: object, stored: Stored | None) -> Any:
+def taken(
+    documents: Documents, given: object, stored: Stored | None, *, home: Path
+) -> Any:
     """
     *given* with what is stored in the place of each mark; Invalid where nothing is.
 
-    Whether that may be used in *given*, its other values, is for `apply` to say.
+    Invalid, too, for a secret from where none may come over HTTP. Whether a stored one
+    may be used with the other values in *given* is for `apply` to say.
     """
     if not isinstance(given, Mapping):
         return given
@@ -49,19 +54,19 @@ def taken(documents: Documents, given: object, stored: Stored | None) -> Any:
     def change(pointer: str, secret: object) -> object:
         if secret != MARK:
             return secret
-        path = pointer.split("/")[1:]
-        kept = value_at(stored.body, path) if stored is not None else None
+        place = place_of(pointer)
+        kept = value_at(stored.body, place) if stored is not None else None
         if kept is None or _is_reference(kept):
             message = "no secret is stored here that could be kept"
             remedy = "give the secret, or leave it out"
-            problems.append(
-                Problem(path=json_path(tuple(path)), message=message, remedy=remedy)
-            )
+            path = json_path(place)
+            problems.append(Problem(path=path, message=message, remedy=remedy))
         return kept
 
     found = map_secrets(given, documents.kind.schema(given), change)
     if problems:
         raise Invalid(f"{documents.kind.title} {given.get('name')!r}", problems)
+    sources.insist(documents, found, stored, home=home)
     return found
 
 
@@ -72,7 +77,7 @@ def given_up(
     return tuple(
         pointer
         for pointer in secret_pointers(stored.body, documents.kind.schema(stored.body))
-        if value_at(given, pointer.split("/")[1:]) is None
+        if value_at(given, place_of(pointer)) is None
     )
 
 

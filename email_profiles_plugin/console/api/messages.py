@@ -78,8 +78,9 @@ class Attempt:
 
 @frozen(kw_only=True)
 class WholeMessage(Message):
-    """A message with its recipients and attempts."""
+    """A message with its header as it is sent, its recipients and attempts."""
 
+    header: str
     reply: Reply | None
     recipients: tuple[RecipientEntry, ...]
     history: tuple[Attempt, ...]
@@ -141,7 +142,7 @@ def listed(asked: Asked) -> Response:
 
 def shown(asked: Asked) -> Response:
     """One, with recipients and attempts."""
-    return answer(_whole(_found(asked)))
+    return answer(_whole(asked))
 
 
 def stats(asked: Asked) -> Response:
@@ -166,21 +167,21 @@ def retry(asked: Asked) -> Response:
     """Once more."""
     id = _found(asked).id
     asked.profiles.outbox.retry(id, asked.call.actor)
-    return answer(_whole(_found(asked)))
+    return answer(_whole(asked))
 
 
 def cancel(asked: Asked) -> Response:
     """Not any more."""
     id = _found(asked).id
     asked.profiles.outbox.cancel(id, asked.call.actor)
-    return answer(_whole(_found(asked)))
+    return answer(_whole(asked))
 
 
 def settle(asked: Asked) -> Response:
     """A person has decided."""
     id = _found(asked).id
     asked.profiles.outbox.settle(id, asked.body["decision"], asked.call.actor)
-    return answer(_whole(_found(asked)))
+    return answer(_whole(asked))
 
 
 def _found(asked: Asked) -> MessageEntry:
@@ -213,7 +214,8 @@ def _summary(entry: MessageEntry) -> dict[str, Any]:
     }
 
 
-def _whole(entry: MessageEntry) -> WholeMessage:
+def _whole(asked: Asked) -> WholeMessage:
+    entry = _found(asked)
     history = tuple(
         Attempt(
             number=one.number,
@@ -234,6 +236,7 @@ def _whole(entry: MessageEntry) -> WholeMessage:
     )
     return WholeMessage(
         **_summary(entry),
+        header=asked.profiles.outbox.header(entry.id),
         reply=entry.reply,
         recipients=entry.recipients,
         history=history,

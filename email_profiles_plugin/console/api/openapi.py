@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from ...runtime import EmailProfiles
 from ..problems import MEDIA_TYPE
-from . import catalogue, document_operations, message_operations, tokens, trials
+from . import access, catalogue, document_operations, message_operations, tokens, trials
 from .components import of_documents
 from .document_operations import COLLECTIONS
 from .operations import Answer, Operation, PageOf, Parameter
@@ -21,6 +20,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *tokens.OPERATIONS,
     *message_operations.OPERATIONS,
     *catalogue.OPERATIONS,
+    *access.OPERATIONS,
 )
 """All that can be done."""
 
@@ -176,7 +176,7 @@ def _answer(one: Answer) -> dict[str, Any]:
 
 def _problem(code: int) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "description": f"{HTTPStatus(code).phrase}. {_MEANINGS[code]}",
+        "description": _MEANINGS[code],
         "content": {MEDIA_TYPE: {"schema": {"$ref": COMPONENTS + "ProblemDetails"}}},
     }
     headers = {401: "WWW-Authenticate", 503: "Retry-After"}

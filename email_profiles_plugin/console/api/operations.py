@@ -19,8 +19,9 @@ from ..access import Role
 from ..calls import Call
 from ..places import Place
 from ..problems import ProblemDetails
+from ..rendering import octets
 from . import bodies
-from .values import COMPONENTS, Schema, as_json, octets, schema_of
+from .values import COMPONENTS, Schema, as_json, schema_of
 
 ROOT = "/api/v1"
 

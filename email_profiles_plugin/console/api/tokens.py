@@ -174,6 +174,14 @@ def _handle(asked: Asked, device: Device) -> str:
     return handles.give(asked.profiles, place, json.dumps(asdict(device)))
 
 
+def redirect_uri(asked: Asked) -> Response:
+    """Where a grant that is begun in the console ends."""
+    tokens, base_url = asked.profiles.tokens, asked.call.console.base_url
+    return answer(
+        RedirectUri(redirect_uri=tokens.redirect_uri(asked["name"], base_url))
+    )
+
+
 def redirect_uri_of_client(asked: Asked) -> Response:
     """Every profile of the client has the same."""
     stored = asked.profiles.clients.get(asked["name"])
@@ -211,6 +219,15 @@ OPERATIONS = (
         Role.VIEWER,
         status,
         answers=_STATUS,
+    ),
+    _of(
+        "GET",
+        "/redirect-uri",
+        "get_redirect_uri_of_token",
+        "The redirect URI to register for grants that are begun in the console",
+        Role.VIEWER,
+        redirect_uri,
+        answers=(Answer(description="What was asked for.", kind=RedirectUri),),
     ),
     _of(
         "POST",
@@ -300,6 +317,6 @@ OPERATIONS = (
         summary="The redirect URI to register",
         rule=Role.VIEWER,
         run=redirect_uri_of_client,
-        answers=(Answer(description="It.", kind=RedirectUri),),
+        answers=(Answer(description="What was asked for.", kind=RedirectUri),),
     ),
 )

@@ -18,7 +18,7 @@ from ...trial import TrialReport
 from ..access import Role
 from ..refusals import Refusal
 from . import handles, marks
-from .documents import named
+from .documents import named, stored_as
 from .operations import Answer, Asked, Body, Operation, answer, object_of
 from .values import COMPONENTS, Schema
 
@@ -56,8 +56,8 @@ def test_profile(asked: Asked) -> Response:
         said = f"a document that is not stored is for the role {Role.ADMIN}"
         raise Refusal(HTTPStatus.FORBIDDEN, said, "test the stored one")
     given = named("email profile", asked.body["document"], name)
-    stored = next((one for one in documents.list() if one.name == name), None)
-    given = marks.taken(documents, given, stored)
+    stored = stored_as(documents, name)
+    given = marks.taken(documents, given, stored, home=asked.profiles.home)
     return answer(documents.test(given, request))
 
 

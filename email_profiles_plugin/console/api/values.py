@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
+import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from inspect import cleandoc
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -16,15 +15,6 @@ Schema = dict[str, Any]
 
 COMPONENTS = "#/components/schemas/"
 
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can say it, UTF-8 can't."""
-
-
-def octets(value: object) -> bytes:
-    """*value*, of JSON's types, as JSON in UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
-
 
 def as_json(value: object) -> Any:
     """
@@ -32,10 +22,9 @@ def as_json(value: object) -> Any:
 
     What is hidden in a repr is left out; times are RFC 3339, UTC.
     """
-    if attrs.has(type(value)):
-        return {
-            name: as_json(getattr(value, name)) for name, _ in _members(type(value))
-        }
+    kind: Any = type(value)
+    if attrs.has(kind):
+        return {name: as_json(getattr(value, name)) for name, _ in _members(kind)}
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Mapping):
@@ -45,16 +34,20 @@ def as_json(value: object) -> Any:
     return value
 
 
-def _members(kind: type) -> Iterator[tuple[str, Any]]:
+@cache
+def _members(kind: type) -> tuple[tuple[str, Any], ...]:
     """The names and types of what is shown of *kind*."""
     hints = get_type_hints(kind)
-    for field in attrs.fields(kind):
-        if field.repr:
-            yield field.name, hints[field.name]
-    for name in dir(kind):
-        made = getattr(kind, name)
-        if isinstance(made, property) and not name.startswith("_"):
-            yield name, get_type_hints(made.fget)["return"]
+    shown = [field.name for field in attrs.fields(kind) if field.repr]
+    made = {
+        name: one
+        for name, one in inspect.getmembers(kind, lambda one: isinstance(one, property))
+        if not name.startswith("_")
+    }
+    return (
+        *((name, hints[name]) for name in shown),
+        *((name, get_type_hints(one.fget)["return"]) for name, one in made.items()),
+    )
 
 
 def schema_of(kind: Any) -> Schema:
@@ -114,7 +107,7 @@ def components_of(kind: Any) -> dict[str, Schema]:
 def _object(kind: type, members: Mapping[str, Any]) -> Schema:
     return {
         "title": kind.__name__,
-        "description": cleandoc(kind.__doc__ or ""),
+        "description": inspect.cleandoc(kind.__doc__ or ""),
         "type": "object",
         "properties": {name: schema_of(one) for name, one in members.items()},
         "required": list(members),

@@ -17,12 +17,13 @@ LARGEST = 2**63 - 1
 
 def audit(call: Call) -> Response:
     """All changes, or those of one subject, or with a word of subject or actor."""
-    asked = call.request.query_params
-    subject_id, text = asked.get("subject_id", ""), asked.get("text", "").strip()
+    subject_id, text, after = (
+        call.asked(name) for name in ("subject_id", "text", "after")
+    )
     found = call.profiles.trail(
         subject_id=subject_id or None,
         text=text,
-        after=_whole(asked.get("after", "")),
+        after=_whole(after),
         limit=PAGE + 1,
     )
     return call.page(
@@ -31,7 +32,7 @@ def audit(call: Call) -> Response:
         after=found[PAGE - 1].id if len(found) > PAGE else 0,
         subject_id=subject_id,
         text=text,
-        paged="after" in asked,
+        paged=bool(after),
         now=call.profiles.now(),
     )
 

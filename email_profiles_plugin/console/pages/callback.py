@@ -57,6 +57,8 @@ def refused(call: Call) -> Response:
 def _ended(call: Call) -> Response:
     query = call.request.url.query
     state = grant_rules.read(query).state
+    if call.user is None:
+        raise _signed_out()
     uri = grant_rules.redirect_uri(call.console.base_url, call.params["uid"])
     if client_trial.is_begun(call, state):
         if not call.may(Role.OPERATOR):

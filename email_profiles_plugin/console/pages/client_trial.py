@@ -157,12 +157,13 @@ def complete(call: Call, state: str, query: str, uri: str) -> Response:
 
 def _redeemed(call: Call, id: str, query: str, kept: Value) -> dict[str, Any]:
     """What came of it, to be kept."""
-    clients, name = call.profiles.clients, call.profiles.clients.by_id(id).name
+    clients = call.profiles.clients
     try:
+        name = clients.by_id(id).name
         report = clients.complete_test(name, query, kept["kept"], params=kept["params"])
     except EmailProfilesError as error:
         said = str(getattr(error, "message", error))
-        report = ClientReport(client=name, error=said, remedy=error.remedy)
+        report = ClientReport(client=id, error=said, remedy=error.remedy)
     return {"result": told(report), "refresh_token": report.refresh_token}
 
 

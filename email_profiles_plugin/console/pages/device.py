@@ -118,6 +118,7 @@ def _page(
         interval=kept["interval"],
         failed=failed,
         over=over,
+        web=("https://", "http://"),
         now=call.profiles.now(),
     )
     if failed is None and not over:

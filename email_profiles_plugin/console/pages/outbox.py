@@ -35,15 +35,13 @@ TRAIL = 50
 
 def outbox(call: Call) -> Response:
     """The newest messages: by state, profile, and a word of id or recipient."""
-    asked = call.request.query_params
-    state = asked.get("state", "")
-    profile = asked.get("profile", "")
-    text = asked.get("text", "").strip()
+    state, profile = call.asked("state"), call.asked("profile")
+    text, after = call.asked("text"), call.asked("after")
     found = call.profiles.outbox.list(
         state=state or None,
         profile_id=profile or None,
         text=text,
-        after=asked.get("after") or None,
+        after=after or None,
         limit=PAGE + 1,
     )
     counts = call.profiles.outbox.stats()
@@ -55,7 +53,7 @@ def outbox(call: Call) -> Response:
         states=STATES,
         documents=call.profiles.profiles.list(),
         wanted={"state": state, "profile": profile, "text": text},
-        paged="after" in asked,
+        paged=bool(after),
         now=call.profiles.now(),
     )
 
@@ -89,7 +87,10 @@ def cancel(call: Call) -> Response:
 
 def decide(call: Call) -> Response:
     """What *unknown* means, and what may be decided, before it is."""
-    return call.page("message_settle.html", entry=_found(call), decisions=DECISIONS)
+    entry = _found(call)
+    if not _unknown(entry):
+        return call.to("message", id=entry.id, said="There is nothing to decide.")
+    return call.page("message_settle.html", entry=entry, decisions=DECISIONS)
 
 
 def settle(call: Call) -> Response:

@@ -86,7 +86,7 @@ def shown(
         failed=failed,
         next_step=outlook.next_step(status, fetching=fetching),
         health=call.profiles.health(stored.name),
-        sight=sight,
+        sight=sight if sight is not None and now.timestamp() < sight.until else None,
         granting=granting,
         fetching=fetching,
         live=live,

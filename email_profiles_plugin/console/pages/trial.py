@@ -15,6 +15,7 @@ from email_profiles_hookspecs.errors import (
     EmailProfilesError,
     FromNotAllowed,
     Invalid,
+    NotFound,
 )
 
 from ... import addresses
@@ -53,7 +54,8 @@ class Tested:
     body: Mapping[str, Any] = field(repr=False)
     target: str | Mapping[str, Any] = field(repr=False)
     here: str
-    back: str
+    back: str = ""
+    without: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
     @property
@@ -75,21 +77,24 @@ def send(call: Call) -> Response:
 
 def draft(call: Call) -> Response:
     """
-    Keep the values of a form, to test them: on a page of their own.
+    Keep the values of a form, to test them: on a page of their own, in another tab.
 
-    `of` in the address is the id of the profile that they are of, if it is stored.
-    They are sealed, as a secret may be among them, and no page ever holds that.
+    `of` in the address is the id of the profile that they are of, `mode` the mode of
+    one that is new. They are sealed, as a secret may be among them, and no page holds
+    that.
     """
-    id = call.request.query_params.get("of", "")
+    asked = call.request.query_params
+    id, mode = asked.get("of", ""), asked.get("mode", "")
     stored = call.profiles.profiles.by_id(id) if id else None
-    document = drafts.document_of(call, stored)
-    if stored is not None:
-        document = {**document, "name": stored.name}
-    _, _, _, warnings = call.profiles.profiles.prepare(document, document.get("name"))
+    if stored is None and mode not in call.profiles.plugins.providers:
+        raise NotFound("authentication mode", mode)
+    found = drafts.draft_of(call, stored, mode)
+    if found.told:
+        return call.page("trial_mistakes.html", status=422, told=found.told)
     kept = {
-        "document": document,
-        "of": id,
-        "warnings": [str(one) for one in warnings],
+        "document": found.document,
+        "without": list(found.without),
+        "warnings": [str(one) for one in found.warnings],
     }
     key = call.profiles.keepsakes.keep(DRAFT, call.session, kept, seconds=KEPT_S)
     return call.to("trial_of_draft", key=key)
@@ -144,7 +149,7 @@ def _draft(call: Call) -> Tested | None:
         body=document,
         target=document,
         here=call.url("trial_of_draft", key=key),
-        back="",
+        without=kept["without"],
         warnings=kept["warnings"],
     )
 
@@ -189,7 +194,9 @@ def _sent(call: Call, tested: Tested) -> Response:
         text=typed["body"],
     )
     try:
-        report = call.profiles.profiles.test(tested.target, request)
+        report = call.profiles.profiles.test(
+            tested.target, request, without=tested.without
+        )
     except FromNotAllowed as error:
         mistakes["from"] = str(error)
     except Invalid as error:

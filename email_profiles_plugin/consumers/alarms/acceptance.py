@@ -120,11 +120,18 @@ class Acceptance:
             if _key(row) not in known
         }
         addresses = {turn.who: turn.addresses for turn in people.turns}
-        alarms.notify(connection, notification.id, [*rows.values()], addresses)
+        fresh = alarms.notify(connection, notification.id, [*rows.values()], addresses)
         self.end(connection, _endings(events))
-        unique = self.profiles.chance.unique
+        mails = alarm_claims.claim_new(
+            connection,
+            notification.id,
+            [one.key for one in events],
+            fresh,
+            now,
+            self.profiles.chance.unique,
+        )
         return Accepted(
-            mails=tuple(alarm_claims.claim(connection, now, unique, notification.id)),
+            mails=tuple(mails),
             before=tuple({mail for mail in known.values() if mail is not None}),
             waiting=any(row.due_at is not None for row in rows.values()),
         )

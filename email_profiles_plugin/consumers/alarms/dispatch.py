@@ -14,6 +14,7 @@ from email_profiles_hookspecs import Receipt
 from email_profiles_hookspecs.errors import (
     Disabled,
     EmailProfilesError,
+    IdempotencyConflict,
     NotFound,
     SecretError,
     StoreUnavailable,
@@ -84,10 +85,16 @@ class Dispatch:
         try:
             return self._sent(mail)
         except PASSING as error:
-            age = self.profiles.clock.now().timestamp() - mail.created_at
-            return Made(mail=mail, error=error, again=age < GIVE_UP_S)
+            return Made(mail=mail, error=error, again=self._may_wait(mail))
         except EmailProfilesError as error:
             return Made(mail=mail, error=error)
+        except Exception as error:
+            log.exception("a mail to %s: an unexpected error; going on", mail.who)
+            return Made(mail=mail, error=error, again=self._may_wait(mail))
+
+    def _may_wait(self, mail: Mail) -> bool:
+        age = self.profiles.clock.now().timestamp() - mail.created_at
+        return age < GIVE_UP_S
 
     def _sent(self, mail: Mail) -> Made:
         with self.profiles.database.read() as connection:
@@ -115,7 +122,12 @@ class Dispatch:
             key=key,
             made_at=datetime.fromtimestamp(mail.created_at, UTC),
         )
-        receipt = self.profiles.send(request)
+        try:
+            receipt = self.profiles.send(request)
+        except IdempotencyConflict:  # somebody else was sooner, in other words
+            with self.profiles.database.read() as connection:
+                before = alarm_mails.queued_as(connection, request.origin, key)
+            return Made(mail=mail, message_id=before)
         return Made(mail=mail, message_id=receipt.id, receipt=receipt)
 
     def _link(self, notification: Notification, digest: Digest, mail: Mail) -> str:

@@ -162,8 +162,15 @@ class AlarmEvent:
 
     @cached_property
     def key(self) -> str:
-        """32 hexadecimal digits: the same for the same id, transition and time."""
-        return _digest(self.id, self.transition, self.event_time.timestamp().hex())
+        """
+        32 hexadecimal digits: the same for the same id, transition and time.
+
+        In the order of time, so that the store writes next to each other what comes
+        one after the other.
+        """
+        seconds = self.event_time.timestamp()
+        digest = _digest(self.id, self.transition, seconds.hex())
+        return f"{max(int(seconds * 1000), 0):012x}{digest[:20]}"
 
     @cached_property
     def alarm_key(self) -> str:
@@ -201,7 +208,13 @@ class AlarmEvent:
             raise ValueError(f"an alarm event needs {', '.join(sorted(missing))}")
         moment = document["event_time"]
         if isinstance(moment, str):
-            moment = datetime.fromisoformat(moment)
+            try:
+                moment = datetime.fromisoformat(moment)
+            except ValueError:
+                raise ValueError(
+                    "event_time has to be a date and time with its time zone, "
+                    "such as 2026-11-24T12:00:00Z"
+                ) from None
         given = {name: document[name] for name in document if name != "event_time"}
         return cls(event_time=moment, **given)
 

@@ -116,14 +116,11 @@ class AlarmNotifier:
         for accepted in self._acceptance.accept(notification, events, roster):
             receipts += self._before(accepted.before)
             waiting = waiting or accepted.waiting
-            mails: Sequence[Mail] = accepted.mails
-            while mails:
-                for made in self._dispatch.make(mails):
-                    if made.receipt is not None:
-                        receipts.append(made.receipt)
-                    if made.error is not None:
-                        errors.append(made.error)
-                mails = self._claim(notification.id)
+            for made in self._dispatch.make(accepted.mails):
+                if made.receipt is not None:
+                    receipts.append(made.receipt)
+                if made.error is not None:
+                    errors.append(made.error)
         if waiting:
             self._wake.set()
         return receipts, errors
@@ -143,11 +140,11 @@ class AlarmNotifier:
             for row in rows
         ]
 
-    def _claim(self, document_id: str | None = None) -> list[Mail]:
+    def _claim(self) -> list[Mail]:
         now = self.profiles.clock.now().timestamp()
         unique = self.profiles.chance.unique
         return self.profiles.database.write(
-            lambda connection: alarm_claims.claim(connection, now, unique, document_id)
+            lambda connection: alarm_claims.claim(connection, now, unique)
         )
 
     def due(self) -> int:
@@ -253,9 +250,10 @@ class AlarmNotifier:
             return
         self._swept_at = moment
         before = self.profiles.clock.now().timestamp() - self.retention_days * DAY_S
-        self.profiles.database.write(
+        while self.profiles.database.write(
             lambda connection: alarms.sweep(connection, before)
-        )
+        ):
+            pass  # in small steps, so that others get their turn
 
 
 def _checked(events: Iterable[AlarmEvent]) -> list[AlarmEvent]:

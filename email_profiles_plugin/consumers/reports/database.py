@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,15 @@ def asked(
         ) from error
 
 
+def is_file(url: str, path: Path) -> bool:
+    """Whether *url* is the SQLite database in *path*, by whatever name."""
+    with suppress(SQLAlchemyError, OSError):
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return path.samefile(parsed.database)
+    return False
+
+
 def _engine(url: str, password: str | None) -> Engine:
     parsed = make_url(url)
     if password is not None:
@@ -105,8 +114,9 @@ def _engine(url: str, password: str | None) -> Engine:
 def _there(url: URL) -> None:
     """SQLite would make a file that is not there."""
     name = url.database or ":memory:"
-    memory = name == ":memory:" or name.startswith("file:")
-    if not memory and not Path(name).is_file():
+    if name.startswith("file:"):
+        raise ReportFailed("a SQLite URL has to have a path, not a URI", STAGE)
+    if name != ":memory:" and not Path(name).is_file():
         raise ReportFailed(f"there is no database file {name}", STAGE)
 
 

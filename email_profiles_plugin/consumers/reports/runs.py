@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from ...runtime import EmailProfiles
 from ...store import documents, report_runs
 from ...store.report_runs import Run
 from .calling import Stopped
+from .database import is_file
 from .post import ORIGIN, apology, request_of
 from .press import MEMORY, Press
 from .recipients import sorted_out
@@ -86,6 +88,7 @@ class Reports:
         if format not in FORMATS:
             raise ReportFailed(f"{format!r} is none of {', '.join(FORMATS)}", "file")
         schedule = schedule_of(self.profiles.report_schedules.get(name))
+        self._check_source(schedule)
         now = self.profiles.clock.now().replace(microsecond=0)
         occasion = occasion_of(schedule, now)
         with workplace() as folder:
@@ -167,6 +170,7 @@ class Reports:
             note = "Whoever made it before had queued it already."
             return {"state": "queued", "message_id": before, "notes": (note,)}
         self._check_profile(schedule)
+        self._check_source(schedule)
         occasion = occasion_of(schedule, run.scheduled_at)
         with workplace() as folder:
             edition = self._workshop().edition(
@@ -184,6 +188,14 @@ class Reports:
             request = request_of(schedule, edition, others, _key(run))
         kept["recipients"] = sum(map(len, others.values()))
         return {**kept, "state": "queued", "message_id": self._queued(request, run)}
+
+    def _check_source(self, schedule: ReportSchedule) -> None:
+        """Whoever may edit a schedule may not read everybody's mail by it."""
+        ours = Path(self.profiles.database.place)
+        if schedule.source.url is not None and is_file(schedule.source.url, ours):
+            raise ReportFailed(
+                "the database URL is this installation's own database", "source"
+            )
 
     def _workshop(self) -> Workshop:
         return Workshop(

@@ -66,6 +66,7 @@ class ReportScheduler:
     _read: dict[str, tuple[ReportSchedule, Timetable | None]] = field(
         factory=dict, init=False
     )
+    _said: dict[str, str] = field(factory=dict, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -80,7 +81,9 @@ class ReportScheduler:
         )
 
     def start(self) -> None:
-        """Begin; once."""
+        """Begin, if it has not; one that was stopped does not begin again."""
+        if self._thread is not None:
+            return
         self._pool = ThreadPoolExecutor(self.threads, "email-profiles-report")
         self._worker.enlist()
         name = "email-profiles-report-scheduler"
@@ -154,7 +157,7 @@ class ReportScheduler:
             try:
                 ahead.append(self._look_at(stored))
             except (EmailProfilesError, ValueError, ImportError) as error:
-                log.error("report %s: %s", stored.name, error)
+                self._say(stored, str(error))
         return min((one for one in ahead if one is not None), default=None)
 
     def _run(self) -> None:
@@ -184,6 +187,12 @@ class ReportScheduler:
         if last is not None:
             self._fire(schedule, marked, since, last, count)
         return timetable.after(now)
+
+    def _say(self, stored: Stored, error: str) -> None:
+        """Once, not at every look."""
+        if self._said.get(stored.id) != error:
+            self._said[stored.id] = error
+            log.error("report %s: %s", stored.name, error)
 
     def _known(self, stored: Stored) -> tuple[ReportSchedule, Timetable | None]:
         found = self._read.get(stored.id)

@@ -47,9 +47,9 @@ def write_workbook(
         sheet.column_dimensions[get_column_letter(number)].width = width
     sheet.freeze_panes = "A2"
     cell = _Cells(sheet, zone, WriteOnlyCell)
-    heads = [cell.of(name) for name in columns]
+    heads = [WriteOnlyCell(sheet, value=printable(name)) for name in columns]
     for one in heads:
-        one.font = Font(bold=True)
+        one.data_type, one.font = "s", Font(bold=True)
     sheet.append(heads)
     count = 1
     for row in chain(first, ahead):
@@ -68,13 +68,17 @@ class _Cells:
 
     def of(self, value: object) -> Any:
         value = _kept(value, self._zone)
-        cell = self._made(self._sheet, value=value)
         if isinstance(value, str):
-            cell.data_type = "s"  # else what begins with = would be a formula
-        elif isinstance(value, timedelta):
-            cell.number_format = "[h]:mm:ss"
-        elif isinstance(value, datetime):
-            cell.number_format = "yyyy-mm-dd hh:mm:ss"
+            if not value.startswith(("=", "#")):
+                return value
+            cell = self._made(self._sheet, value=value)
+            cell.data_type = "s"  # else it would be a formula, or an error
+            return cell
+        if not isinstance(value, timedelta | datetime):
+            return value
+        cell = self._made(self._sheet, value=value)
+        hours = isinstance(value, timedelta)
+        cell.number_format = "[h]:mm:ss" if hours else "yyyy-mm-dd hh:mm:ss"
         return cell
 
 
