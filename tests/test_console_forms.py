@@ -85,6 +85,8 @@ SCHEMAS: dict[str, Any] = {
     "oauth2": profile_schema("oauth2"),
     "odd": profile_schema("odd"),
     "client": client_schema(),
+    "alarms": email_profiles_schemas.load("alarm_notification"),
+    "reports": email_profiles_schemas.load("report_schedule"),
 }
 LAYOUTS = {name: draw(schema) for name, schema in SCHEMAS.items()}
 BASIC: dict[str, Any] = {
@@ -184,7 +186,7 @@ def of_kind(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 DOCUMENTS = {name: values(schema) for name, schema in SCHEMAS.items()}
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 
 @FEW

@@ -19,7 +19,7 @@ from .texts import read as read_value
 Data = Mapping[str, Sequence[str]]
 """The names and values that a form sends."""
 
-KEPT: Mapping[str, object] = {"kept": True}
+KEPT: Mapping[str, object] = {"stored": True}
 """Stands, in JSON, for a secret that is stored and never shown."""
 
 JSON = "#json"

@@ -11,6 +11,7 @@ from email_profiles_hookspecs import TokenStatus
 from email_profiles_hookspecs.errors import Conflict, EmailProfilesError, NotFound
 
 from ...documents.shapes import value_at
+from ...presets import FACTS_OF
 from ...profiles import Applied
 from ...store.documents import Stored
 from ...store.health import Health
@@ -121,6 +122,7 @@ def choose(call: Call) -> Response:
         "profile_kinds.html",
         kinds=[(one, kind_of(call, one.mode)) for one in providers],
         offers=beginnings.offers(),
+        facts_of=FACTS_OF,
         kind_of=lambda mode: kind_of(call, mode),
     )
 
