@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from attrs import define, evolve
+from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Timing, Token
 from email_profiles_hookspecs.errors import (
@@ -52,7 +53,11 @@ REJECTED = "the mail server refused the access token"
 
 @define(eq=False, kw_only=True)
 class TokenVault:
-    """Reads and writes one profile's row; a token for another *fingerprint* is none."""
+    """
+    Reads and writes one profile's row; a token for another *fingerprint* is none.
+
+    *current* tells which one the profile has now, where that can be told.
+    """
 
     database: Database
     keyring: Keyring
@@ -62,6 +67,7 @@ class TokenVault:
     profile_id: str
     fingerprint: str
     name: str
+    current: Callable[[Connection], str] | None = None
 
     def row(self) -> TokenRow:
         """What is stored."""
@@ -166,6 +172,7 @@ class TokenVault:
                 now=now,
                 until=now + LEASE_S,
                 after=after,
+                current=self.current,
             )
         )
 

@@ -94,12 +94,14 @@ class TokenKeeper:
         fingerprint: str,
         timing: Timing | None = None,
         name: str = "",
+        current: Callable[[Connection], str] | None = None,
     ) -> ProfileTokens:
         """
         One profile's tokens, as its provider has them; *name* is for the log.
 
-        A token with another *fingerprint* (`token_rules.fingerprint`) is none. What
-        `current` is given later replaces *timing*.
+        A token with another *fingerprint* (`token_rules.fingerprint`) is none; who
+        has one that is not *current* any more replaces no token. What `current` is
+        given later replaces *timing*.
         """
         vault = TokenVault(
             database=self.database,
@@ -110,6 +112,7 @@ class TokenKeeper:
             profile_id=profile_id,
             fingerprint=fingerprint,
             name=name or profile_id,
+            current=current,
         )
         return ProfileTokens(self, vault, timing or Timing())
 

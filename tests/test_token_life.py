@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from email_profiles_hookspecs import SendRequest, Timing, Token
+from email_profiles_hookspecs import Reply, SendRequest, Timing, Token
 from email_profiles_hookspecs.errors import (
     GrantRefused,
     HttpError,
@@ -249,9 +249,15 @@ class Ahead(SystemClock):
 
 
 def apply_oauth2(
-    profiles: EmailProfiles, smtp: Any, server: Any, document: Any
+    profiles: EmailProfiles,
+    smtp: Any,
+    server: Any,
+    document: Any,
+    scope: str = "",
+    issuer: str | None = None,
 ) -> None:
     client = {
+        "issuer": issuer,
         "name": "login",
         "client_id": server.client.client_id,
         "client_secret": server.client.client_secret,
@@ -259,7 +265,12 @@ def apply_oauth2(
         "ca_file": str(server.ca_file),
     }
     profiles.clients.apply(client, actor="test")
-    auth = {"mode": "oauth2", "username": "gateway@plant.example", "client": "login"}
+    auth = {
+        "mode": "oauth2",
+        "username": "gateway@plant.example",
+        "client": "login",
+        "scope": scope,
+    }
     profiles.profiles.apply(document(smtp, auth=auth), actor="test")
 
 
@@ -302,6 +313,38 @@ def test_an_idle_gateway_renews_its_token(
         profiles.tokens.status("plant").state,
         token_requests(authorization_server),
     )
+
+
+@pytest.mark.parametrize("edited", ["scope", "issuer"])
+def test_a_sender_from_before_an_edit(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    authorization_server: Any,
+    profile_document: Any,
+    edited: str,
+) -> None:
+    """It fails alone: the token of the profile as it is now stays."""
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False)
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    old = profiles.resolve("plant")
+    assert old is not None
+    authenticator = profiles.outbox.delivery.submitter.authenticator(old)
+    credential = authenticator.acquire(SOON)
+    change = {"scope": "mail.send", "issuer": authorization_server.issuer}[edited]
+    apply_oauth2(
+        profiles,
+        smtp,
+        authorization_server,
+        profile_document,
+        **{edited: change},
+    )
+    status = profiles.tokens.refresh("plant")
+
+    assert not authenticator.rejected(credential, Reply(code=535, text="no"))
+    with pytest.raises(TokenError, match="changed meanwhile"):
+        authenticator.acquire(SOON)
+    assert ("valid", status) == (status.state, profiles.tokens.status("plant"))
 
 
 def test_a_slow_token_keeps_nobody_else_waiting(

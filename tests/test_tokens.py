@@ -412,6 +412,23 @@ def test_other_fingerprint(bench: Bench) -> None:
     assert "none" == bench.tokens("f1").status().state
 
 
+def test_a_sender_from_before_an_edit(bench: Bench) -> None:
+    """It replaces no token that was asked for, or granted, since; nor hears of it."""
+    bench.issuer.refresh_token = "canary-refresh"
+    before = bench.keeper().of("p1", "f1", current=lambda connection: "f2")
+    after = bench.keeper().of("p1", "f2", current=lambda connection: "f2")
+    bench.current(before)
+    after.grant(bench.issuer.fetch, SOON)
+    later = after.status()
+
+    for act in (bench.current, lambda tokens: tokens.renew(bench.issuer.fetch, SOON)):
+        with pytest.raises(TokenError, match="changed meanwhile"):
+            act(before)
+    assert not before.reject(1)
+    assert (2, 0) == (later.generation, before.status().generation)
+    assert (later, "canary-2") == (after.status(), bench.current(after))
+
+
 def test_rejected_generation(bench: Bench) -> None:
     """A refused token is not offered again; the next is, and keeps being offered."""
     tokens = bench.tokens()

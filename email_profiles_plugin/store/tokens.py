@@ -13,6 +13,8 @@ from typing import Any
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
+from email_profiles_hookspecs.errors import TokenError
+
 from ..token_rules import Held, Kept, refused, usable
 from . import health
 from .tables import token
@@ -52,12 +54,17 @@ class TokenRow:
         )
 
     def issued_for(self, fingerprint: str) -> TokenRow:
-        """This row, or an empty one where the token was issued for something else."""
+        """
+        This row, or an empty one where the token was issued for something else.
+
+        Whose generation is 0: what is stored is nothing newer for who asks.
+        """
         if self.fingerprint == fingerprint:
             return self
         return evolve(
             self,
             fingerprint=fingerprint,
+            generation=0,
             state="none",
             sealed=None,
             expires_at=None,
@@ -105,6 +112,7 @@ def take(
     now: float,
     until: float,
     after: int | None,
+    current: Callable[[Connection], str] | None = None,
 ) -> tuple[TokenRow, bool]:
     """
     The row, and whether *owner* may fetch the next token now, till *until*.
@@ -112,17 +120,24 @@ def take(
     Not while another's lease lasts; and, unless *after* is None, neither where a good
     token of a generation after it is stored nor where a person is needed. Notes that
     the next generation's fetch has begun.
+
+    A row that is another *fingerprint*'s is replaced only for the one that is
+    *current*, where that can be told: TokenError for whoever holds the profile as it
+    was before an edit.
     """
     stored = read(connection, profile_id, lock=True)
     row = stored.issued_for(fingerprint)
+    if stored.fingerprint not in ("", fingerprint) and current is not None:
+        _insist(current(connection) == fingerprint)
     enough = after is not None and row.generation > after and usable(row.held, now)
     if enough or (stored.lease_owner and (stored.lease_until or 0) > now):
         return row, False
     if after is not None and not stored.lease_owner and refused(row.held, now):
         return row, False  # by what another was told meanwhile
-    following = row.generation + 1
+    following = stored.generation + 1
     row = evolve(
         row,
+        generation=stored.generation,
         lease_owner=owner,
         lease_until=until,
         refresh_started=following,
@@ -218,7 +233,7 @@ def drop(connection: Connection, profile_id: str) -> None:
     """Forget the token, and let nobody save one that was asked for before."""
     row = read(connection, profile_id, lock=True).issued_for("")
     values = {**_values(row), "lease_owner": None, "lease_until": None}
-    del values["profile_id"]
+    del values["profile_id"], values["generation"]
     _put(connection, profile_id, **values)
 
 
@@ -242,6 +257,11 @@ def reseal(connection: Connection, seal: Callable[[str, str], str]) -> int:
     for row in rows:
         _put(connection, row.profile_id, sealed=seal(row.profile_id, row.sealed))
     return len(rows)
+
+
+def _insist(is_current: bool) -> None:
+    if not is_current:
+        raise TokenError("the profile was changed meanwhile", "try again")
 
 
 def _put(connection: Connection, profile_id: str, **values: Any) -> None:
