@@ -48,6 +48,9 @@ AGAIN_S = 2.0
 SAVES = 3
 """How often saving a new token is tried: it may be all that there is of a grant."""
 
+NO_KEY = "bring back this installation's key, or grant access anew"
+"""What to do about a refresh token that does not open."""
+
 REJECTED = "the mail server refused the access token"
 
 
@@ -76,13 +79,21 @@ class TokenVault:
         return row.issued_for(self.fingerprint)
 
     def opened(self, row: TokenRow) -> Token | None:
-        """The row's token; None where there is none, or none that opens."""
+        """
+        The row's token; None where there is none.
+
+        One that does not open here may open elsewhere. It can be had anew, and is
+        none, if it has no refresh token; SecretError for one that has.
+        """
         if row.sealed is None:
             return None
         try:
             text = self.keyring.open(place(self.profile_id), row.sealed)
         except SecretError as error:
-            log.warning("the token of profile %r: %s", self.name, error)
+            told = f"the token of profile {self.name!r}: {error.message}"
+            if row.has_refresh_token:
+                raise SecretError(told, NO_KEY) from error
+            log.warning("%s", told)
             return None
         content = json.loads(text)
         return Token(
@@ -180,14 +191,23 @@ class TokenVault:
         self, fetch: Fetch, row: TokenRow, owner: str, timing: Timing, granted: bool
     ) -> Token:
         """A new token, saved before anybody uses it; ends the lease in any case."""
-        previous = None if granted else self.opened(row)
+        previous, closed = None, False
         try:
+            closed = not granted and row.sealed is not None
+            previous = None if granted else self.opened(row)
+            closed = closed and previous is None
             token = self._ask(fetch, previous, lost=row.interrupted)
             if previous is not None and token.refresh_token is None:  # RFC 6749, 6
                 token = evolve(token, refresh_token=previous.refresh_token)
             return self._save(token, owner, timing, granted)
         except BaseException as error:
-            self._fail(row, owner, error, previous)
+            if not closed:
+                self._fail(row, owner, error, previous)
+                raise
+            self._release(owner)
+            if isinstance(error, NeedsGrant):  # not so: it may be good elsewhere
+                message = f"the token of profile {self.name!r} does not open here"
+                raise SecretError(message, NO_KEY) from error
             raise
 
     def _ask(self, fetch: Fetch, previous: Token | None, *, lost: bool) -> Token:
@@ -249,6 +269,13 @@ class TokenVault:
                 if not left:
                     raise
         return None
+
+    def _release(self, owner: str) -> None:
+        """What does not open in this process is no matter of the others'."""
+        with suppress(StoreUnavailable):
+            self.database.write(
+                lambda connection: tokens.release(connection, self.profile_id, owner)
+            )
 
     def _fail(
         self, row: TokenRow, owner: str, error: BaseException, previous: Token | None

@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import (
     GrantRefused,
     HttpError,
     NeedsGrant,
+    SecretError,
     StoreUnavailable,
     TokenError,
     TokenTimeout,
@@ -105,6 +106,10 @@ class Bench:
 
     def tokens(self, fingerprint: str = "f1", **options: Any) -> ProfileTokens:
         return self.keeper(**options).of("p1", fingerprint)
+
+    def row(self) -> statements.TokenRow:
+        with self.database.read() as connection:
+            return statements.read(connection, "p1")
 
     def current(self, tokens: ProfileTokens, timing: Timing = TIMING) -> str:
         return tokens.current(self.issuer.fetch, SOON, timing).access_token
@@ -649,6 +654,43 @@ def test_lost_key(bench: Bench) -> None:
     bench.keyring = Keyring(bench.folder / "other")
 
     assert "canary-2" == bench.current(bench.tokens())
+
+
+@pytest.mark.parametrize("seconds", [0, 3400, 3700])
+def test_key_of_another_installation(bench: Bench, seconds: float) -> None:
+    """A refresh token that does not open here is kept for who can open it."""
+    bench.issuer.refresh_token = "canary-refresh"
+    good = bench.tokens()
+    good.grant(bench.issuer.fetch, SOON)
+    bench.clock.forward(seconds)
+    before = bench.row()
+    bench.keyring = Keyring(bench.folder / "other")
+    other = bench.tokens()
+
+    for _ in range(2):
+        with pytest.raises(SecretError, match="does not open"):
+            bench.current(other)
+    with pytest.raises(SecretError, match="does not open"):
+        other.renew(bench.issuer.fetch, SOON)
+    after = evolve(bench.row(), refresh_started=before.refresh_started)
+    assert before == after
+    assert [None] == bench.issuer.asked
+    good.renew(bench.issuer.fetch, SOON)
+    assert "canary-2" == bench.current(good)
+
+
+def test_key_of_another_installation_without_a_refresh_token(bench: Bench) -> None:
+    """Who can't ask for the next one without a person says nothing to the others."""
+    good = bench.tokens()
+    bench.current(good)
+    before = bench.row()
+    bench.keyring = Keyring(bench.folder / "other")
+    bench.issuer.error = NeedsGrant("nobody has granted access")
+
+    with pytest.raises(SecretError, match="does not open"):
+        bench.current(bench.tokens())
+    assert before == evolve(bench.row(), refresh_started=before.refresh_started)
+    assert "canary-1" == bench.current(good)
 
 
 def test_session_outlives_refreshes(bench: Bench) -> None:

@@ -211,6 +211,12 @@ def fail(
         )
 
 
+def release(connection: Connection, profile_id: str, owner: str) -> None:
+    """End the lease, if it is *owner*'s; nothing else is said."""
+    if read(connection, profile_id, lock=True).lease_owner == owner:
+        _put(connection, profile_id, lease_owner=None, lease_until=None)
+
+
 def reject(
     connection: Connection,
     profile_id: str,
