@@ -32,6 +32,7 @@ from .oauth import grants
 from .secrets import Keyring
 from .store import tokens
 from .store.database import Database
+from .token_acquisition import Acquisition
 from .token_vault import FETCH_S, POLL_S, TokenVault, moment, place, told
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,6 @@ class TokenKeeper:
             database=self.database,
             keyring=self.keyring,
             clock=self.clock,
-            chance=self.chance,
             pause=self.pause,
             profile_id=profile_id,
             fingerprint=fingerprint,
@@ -248,13 +248,16 @@ class ProfileTokens:
     def _start(
         self, flight: Flight, fetch: Fetch, *, insist: bool, granted: bool = False
     ) -> None:
-        timing = self.timing
+        acquisition = Acquisition(
+            vault=self.vault,
+            fetch=fetch,
+            timing=self.timing,
+            owner=self.keeper.chance.unique(),
+        )
 
         def run() -> None:
             try:
-                token = self.vault.obtain(
-                    fetch, flight.after, timing, insist=insist, granted=granted
-                )
+                token = acquisition.obtain(flight.after, insist=insist, granted=granted)
             except BaseException as error:
                 # Who insists is told, or took the token away; nobody else may be.
                 level = logging.DEBUG if insist else logging.WARNING

@@ -24,7 +24,8 @@ from email_profiles_plugin.secrets import Keyring
 from email_profiles_plugin.store import health
 from email_profiles_plugin.store import tokens as statements
 from email_profiles_plugin.store.database import Database
-from email_profiles_plugin.token_vault import AGAIN_S, LEASE_S, REJECTED
+from email_profiles_plugin.token_acquisition import AGAIN_S
+from email_profiles_plugin.token_vault import LEASE_S, REJECTED
 from email_profiles_plugin.tokens import ProfileTokens, TokenKeeper
 
 SOON = 1e9
@@ -143,7 +144,7 @@ def test_a_refusal_after_a_dead_holder_says_so(bench: Bench) -> None:
     """A process was killed between the server's rotation and the commit."""
     bench.granted()
 
-    _, mine = bench.tokens().vault._take("dead", None)
+    _, mine = bench.tokens().vault.take("dead", None)
     assert mine
     bench.clock.forward(LEASE_S + 1)
     bench.answers = [REFUSED]

@@ -1,0 +1,205 @@
+"""Acquisition: whoever holds the lease asks for the next token, and saves it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from attrs import evolve, frozen
+
+from email_profiles_hookspecs import Timing, Token
+from email_profiles_hookspecs.errors import (
+    GrantRefused,
+    HttpError,
+    NeedsGrant,
+    SecretError,
+    StoreUnavailable,
+    TokenError,
+    TokenTimeout,
+)
+from email_profiles_hookspecs.services import Fetch
+
+from . import token_rules
+from .store import tokens
+from .store.tokens import Obtained, TokenRow
+from .token_vault import (
+    FETCH_S,
+    LEASE_S,
+    NO_KEY,
+    POLL_S,
+    REJECTED,
+    TokenVault,
+    moment,
+    told,
+)
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 2.0
+"""Seconds after which a refresh whose answer may be lost is asked for again."""
+
+SAVES = 3
+"""How often saving a new token is tried: it may be all that there is of a grant."""
+
+
+@frozen(eq=False, kw_only=True)
+class Acquisition:
+    """One token, by *fetch*, for *owner* of the lease; *timing* is the profile's."""
+
+    vault: TokenVault
+    fetch: Fetch
+    timing: Timing
+    owner: str
+
+    def obtain(
+        self, after: int, *, insist: bool = False, granted: bool = False
+    ) -> Token:
+        """
+        A token of a generation after *after*: another's, or what *fetch* brings.
+
+        *insist*: *fetch* is called in any case; *granted*: for a new grant. Waits for
+        whoever has the lease; TokenTimeout where the lease is never free.
+        """
+        vault = self.vault
+        give_up = vault.clock.monotonic() + LEASE_S + FETCH_S
+        while True:
+            row, mine = vault.take(self.owner, None if insist else after)
+            if mine:
+                return self._fetch(row, granted)
+            if not (insist or row.lease_owner) and token_rules.refused(
+                row.held, vault.now()
+            ):
+                raise NeedsGrant(row.error, "grant access anew")
+            if not insist and vault.enough(row, after):
+                if held := vault.opened(row):
+                    return held
+                insist = True
+            elif vault.clock.monotonic() >= give_up:
+                raise TokenTimeout(
+                    "others have been asking for this access token all the time",
+                    "look at the other processes that use this database",
+                )
+            else:
+                vault.pause(POLL_S)
+
+    def _fetch(self, row: TokenRow, granted: bool) -> Token:
+        """A new token, saved before anybody uses it; ends the lease in any case."""
+        previous, closed = None, row.sealed is not None and not granted
+        try:
+            previous = None if granted else self.vault.opened(row)
+            closed = closed and previous is None
+            token = self._ask(previous, lost=row.interrupted)
+            if previous is not None and token.refresh_token is None:  # RFC 6749, 6
+                token = evolve(token, refresh_token=previous.refresh_token)
+            return self._save(token, granted)
+        except BaseException as error:
+            if not closed:
+                self._fail(row, error, previous)
+                raise
+            self._release()
+            if isinstance(error, NeedsGrant):  # not so: it may be good elsewhere
+                message = f"the token of profile {self.vault.name!r} does not open here"
+                raise SecretError(message, NO_KEY) from error
+            raise
+
+    def _ask(self, previous: Token | None, *, lost: bool) -> Token:
+        """
+        What *fetch* brings; asked once more where the answer may have been *lost*.
+
+        With it a refresh token may be spent (RFC 9700, 4.14): servers take it again
+        for some seconds only, and a refusal afterwards can't be told from any other.
+        """
+        deadline = self.vault.clock.monotonic() + FETCH_S
+        spends = previous is not None and previous.refresh_token is not None
+        try:
+            return self.fetch(previous, deadline)
+        except HttpError:
+            if not spends:
+                raise
+        except GrantRefused as error:
+            if spends and lost:
+                raise _answer_lost(error) from error
+            raise
+        self.vault.pause(AGAIN_S)
+        try:
+            return self.fetch(previous, deadline)
+        except GrantRefused as error:
+            raise _answer_lost(error) from error
+
+    def _save(self, token: Token, granted: bool) -> Token:
+        now = self.vault.now()
+        said = token.expires_at.timestamp() if token.expires_at else None
+        expires_at = token_rules.expires_at(now, said, self.timing)
+        obtained = Obtained(
+            sealed=self.vault.sealed(token),
+            expires_at=expires_at,
+            scope=token.scope,
+            account=token.account,
+            has_refresh_token=token.refresh_token is not None,
+            at=now,
+            granted=granted,
+            rejected=REJECTED,
+        )
+        generation = self._keep(obtained)
+        if generation is None:
+            raise TokenError(
+                "the access token was dropped while it was asked for", "try again"
+            )
+        return evolve(token, expires_at=moment(expires_at), generation=generation)
+
+    def _keep(self, obtained: Obtained) -> int | None:
+        vault = self.vault
+        for left in reversed(range(SAVES)):
+            try:
+                return vault.database.write(
+                    lambda connection: tokens.save(
+                        connection, vault.profile_id, self.owner, obtained
+                    )
+                )
+            except StoreUnavailable:
+                if not left:
+                    raise
+        return None
+
+    def _release(self) -> None:
+        """What does not open in this process is no matter of the others'."""
+        vault = self.vault
+        with suppress(StoreUnavailable):
+            vault.database.write(
+                lambda connection: tokens.release(
+                    connection, vault.profile_id, self.owner
+                )
+            )
+
+    def _fail(
+        self, row: TokenRow, error: BaseException, previous: Token | None
+    ) -> None:
+        vault = self.vault
+        refreshed = previous is not None and previous.refresh_token is not None
+        state: token_rules.Kept = "error"
+        if isinstance(error, NeedsGrant):
+            state = "needs grant"
+        elif isinstance(error, GrantRefused):
+            state = token_rules.refused_state(error.error, refreshed)
+        retry_at = token_rules.retry_at(vault.now(), row.expires_at)
+        with suppress(StoreUnavailable):  # then the lease runs out by itself
+            vault.database.write(
+                lambda connection: tokens.fail(
+                    connection,
+                    vault.profile_id,
+                    self.owner,
+                    state=state,
+                    error=told(error),
+                    retry_at=retry_at,
+                )
+            )
+
+
+def _answer_lost(error: GrantRefused) -> TokenError:
+    """What a refusal means after an answer that may have had the next refresh token."""
+    if token_rules.refused_state(error.error, refreshed=True) != "needs grant":
+        return error
+    return NeedsGrant(
+        f"{error.message} (answer lost: the refresh before this one was not answered)",
+        "grant access anew",
+    )
