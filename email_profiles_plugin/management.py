@@ -136,7 +136,7 @@ class TokenManagement:
         return self.granting.newest(self.profile(name).id, session)
 
     def is_fetching(self, name: str) -> bool:
-        """Somebody is asking for a new token just now; never longer than 75 seconds."""
+        """Somebody is renewing the token just now; never longer than 75 seconds."""
         profile = self.profile(name)
         with self.database.read() as connection:
             row = tokens.read(connection, profile.id)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from attrs import evolve, frozen
+from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Timing, Token
 from email_profiles_hookspecs.errors import (
@@ -38,8 +40,15 @@ log = logging.getLogger(__name__)
 AGAIN_S = 2.0
 """Seconds after which a refresh whose answer may be lost is asked for again."""
 
-SAVES = 3
-"""How often saving a new token is tried: it may be all that there is of a grant."""
+LONGEST_PAUSE_S = 30.0
+"""Seconds between two tries to save a token come to no more."""
+
+IN_MEMORY_S = 86_400.0
+"""Seconds for which saving is tried where it may be all that there is of a grant."""
+
+
+Save = Callable[[Connection, Obtained], int | None]
+"""Keep a token; its generation, or None where that may not be any more."""
 
 
 @frozen(eq=False, kw_only=True)
@@ -51,21 +60,19 @@ class Acquisition:
     timing: Timing
     owner: str
 
-    def obtain(
-        self, after: int, *, insist: bool = False, granted: bool = False
-    ) -> Token:
+    def obtain(self, after: int, *, insist: bool = False) -> Token:
         """
         A token of a generation after *after*: another's, or what *fetch* brings.
 
-        *insist*: *fetch* is called in any case; *granted*: for a new grant. Waits for
-        whoever has the lease; TokenTimeout where the lease is never free.
+        *insist*: *fetch* is called in any case. Waits for whoever has the lease;
+        TokenTimeout where the lease is never free.
         """
         vault = self.vault
         give_up = vault.clock.monotonic() + LEASE_S + FETCH_S
         while True:
             row, mine = vault.take(self.owner, None if insist else after)
             if mine:
-                return self._fetch(row, granted)
+                return self._fetch(row)
             if not (insist or row.lease_owner) and token_rules.refused(
                 row.held, vault.now()
             ):
@@ -82,24 +89,42 @@ class Acquisition:
             else:
                 vault.pause(POLL_S)
 
-    def _fetch(self, row: TokenRow, granted: bool) -> Token:
-        """A new token, saved before anybody uses it; ends the lease in any case."""
-        previous, closed = None, row.sealed is not None and not granted
+    def granted(self) -> Token:
+        """
+        What *fetch* brings, which a person granted; the lease is nobody's then.
+
+        Nothing is changed where it fails: the old grant may be good.
+        """
+        until = self.vault.clock.monotonic() + LEASE_S
+        token = self.fetch(None, self.vault.clock.monotonic() + FETCH_S)
         try:
-            previous = None if granted else self.vault.opened(row)
+            return self._saved(token, self._grant, until)
+        except _Unsaved as error:
+            raise error.reason from error
+
+    def _fetch(self, row: TokenRow) -> Token:
+        """A new token, saved before anybody uses it; ends the lease, as a rule."""
+        until = self.vault.clock.monotonic() + LEASE_S
+        previous, closed = None, row.sealed is not None
+        try:
+            previous = self.vault.opened(row)
             closed = closed and previous is None
             token = self._ask(previous, lost=row.interrupted)
             if previous is not None and token.refresh_token is None:  # RFC 6749, 6
                 token = evolve(token, refresh_token=previous.refresh_token)
-            return self._save(token, granted)
+            return self._saved(token, self._save, until, row.generation)
+        except _Unsaved as error:
+            self._fail(row, error.reason, previous, lost=True)
+            raise error.reason from error
         except BaseException as error:
-            if not closed:
-                self._fail(row, error, previous)
+            if closed:
+                self._release()
+                self._insist_on_the_key(error)
                 raise
-            self._release()
-            if isinstance(error, NeedsGrant):  # not so: it may be good elsewhere
-                message = f"the token of profile {self.vault.name!r} does not open here"
-                raise SecretError(message, NO_KEY) from error
+            self._fail(row, error, previous)
+            ended = isinstance(error, GrantRefused | NeedsGrant | HttpError)
+            if ended and (newer := self.vault.newer(row.generation)):
+                return newer  # of a grant that was made meanwhile
             raise
 
     def _ask(self, previous: Token | None, *, lost: bool) -> Token:
@@ -126,7 +151,22 @@ class Acquisition:
         except GrantRefused as error:
             raise _answer_lost(error) from error
 
-    def _save(self, token: Token, granted: bool) -> Token:
+    def _save(self, connection: Connection, obtained: Obtained) -> int | None:
+        profile_id = self.vault.profile_id
+        return tokens.save(connection, profile_id, self.owner, obtained)
+
+    def _grant(self, connection: Connection, obtained: Obtained) -> int:
+        vault = self.vault
+        return tokens.grant(
+            connection,
+            vault.profile_id,
+            obtained,
+            fingerprint=vault.fingerprint,
+            current=vault.current,
+        )
+
+    def _saved(self, token: Token, save: Save, until: float, after: int = 0) -> Token:
+        """*token*, once it is kept; where it may not be, a newer one than *after*."""
         now = self.vault.now()
         said = token.expires_at.timestamp() if token.expires_at else None
         expires_at = token_rules.expires_at(now, said, self.timing)
@@ -137,29 +177,49 @@ class Acquisition:
             account=token.account,
             has_refresh_token=token.refresh_token is not None,
             at=now,
-            granted=granted,
             rejected=REJECTED,
         )
-        generation = self._keep(obtained)
+        generation = self._keep(save, obtained, until)
         if generation is None:
+            if newer := self.vault.newer(after):
+                return newer
             raise TokenError(
                 "the access token was dropped while it was asked for", "try again"
             )
         return evolve(token, expires_at=moment(expires_at), generation=generation)
 
-    def _keep(self, obtained: Obtained) -> int | None:
-        vault = self.vault
-        for left in reversed(range(SAVES)):
+    def _keep(self, save: Save, obtained: Obtained, until: float) -> int | None:
+        """
+        Save it; where nothing can be written, again and again till *until*.
+
+        A refresh token longer than the lease lasts: whoever takes that over can write.
+        """
+        vault, pause = self.vault, POLL_S
+        if obtained.has_refresh_token:
+            until += IN_MEMORY_S
+        while True:
             try:
                 return vault.database.write(
-                    lambda connection: tokens.save(
-                        connection, vault.profile_id, self.owner, obtained
-                    )
+                    lambda connection: save(connection, obtained)
                 )
-            except StoreUnavailable:
-                if not left:
-                    raise
-        return None
+            except StoreUnavailable as error:
+                if pause == POLL_S:
+                    log.warning(
+                        "the new token of profile %r can't be saved yet: %s",
+                        vault.name,
+                        error,
+                    )
+                left = until - vault.clock.monotonic()
+                if left <= 0:
+                    raise _Unsaved(error) from error
+            vault.pause(min(pause, left))
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _insist_on_the_key(self, error: BaseException) -> None:
+        """SecretError in the place of a NeedsGrant: the token may be good elsewhere."""
+        if isinstance(error, NeedsGrant):
+            message = f"the token of profile {self.vault.name!r} does not open here"
+            raise SecretError(message, NO_KEY) from error
 
     def _release(self) -> None:
         """What does not open in this process is no matter of the others'."""
@@ -172,7 +232,12 @@ class Acquisition:
             )
 
     def _fail(
-        self, row: TokenRow, error: BaseException, previous: Token | None
+        self,
+        row: TokenRow,
+        error: BaseException,
+        previous: Token | None,
+        *,
+        lost: bool = False,
     ) -> None:
         vault = self.vault
         refreshed = previous is not None and previous.refresh_token is not None
@@ -191,8 +256,17 @@ class Acquisition:
                     state=state,
                     error=told(error),
                     retry_at=retry_at,
+                    lost=lost,
                 )
             )
+
+
+class _Unsaved(Exception):
+    """A token came, and could not be saved for a *reason*."""
+
+    def __init__(self, reason: StoreUnavailable) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def _answer_lost(error: GrantRefused) -> TokenError:

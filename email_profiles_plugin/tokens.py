@@ -257,7 +257,10 @@ class ProfileTokens:
 
         def run() -> None:
             try:
-                token = acquisition.obtain(flight.after, insist=insist, granted=granted)
+                if granted:
+                    token = acquisition.granted()
+                else:
+                    token = acquisition.obtain(flight.after, insist=insist)
             except BaseException as error:
                 # Who insists is told, or took the token away; nobody else may be.
                 level = logging.DEBUG if insist else logging.WARNING

@@ -217,6 +217,57 @@ def test_a_new_grant_is_a_new_grant(bench: Bench) -> None:
     assert not bench.row().has_refresh_token
 
 
+def test_a_grant_waits_for_nobody(bench: Bench) -> None:
+    """Whoever holds the lease, alive or dead, has nothing that it spends."""
+    bench.granted()
+    bench.tokens().vault.take("dead", None)
+    before = bench.clock.seconds
+    bench.answers = [bench.token("a2", "r2")]
+    assert "a2" == bench.tokens().grant(bench.fetch, SOON).access_token
+
+    assert (before, None) == (bench.clock.seconds, bench.row().lease_owner)
+
+
+def test_a_grant_overtakes_a_refresh(bench: Bench) -> None:
+    """Of a refresh that was under way the token is not kept; the new grant's serves."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        bench.answers = [bench.token("a3", "r3")]
+        bench.tokens().grant(bench.fetch, SOON)
+        return bench.token("a2", "r2")
+
+    assert "a3" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert (2, 2) == (bench.row().generation, bench.row().grant_generation)
+
+
+@pytest.mark.parametrize("error", [REFUSED, BUSY])
+def test_a_grant_overtakes_a_refusal(bench: Bench, error: Exception) -> None:
+    """The old grant's end is no news where there is a new one."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        if bench.row().generation == 1:
+            bench.answers = [bench.token("a3", "r3")]
+            bench.tokens().grant(bench.fetch, SOON)
+        raise error
+
+    assert "a3" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert "valid" == tokens.status().state
+
+
+def test_a_grant_that_fails_changes_nothing(bench: Bench) -> None:
+    """Neither the old grant, nor what is known of it, nor a refresh under way."""
+    bench.granted()
+    bench.tokens().vault.take("another", None)
+    before = bench.row()
+    bench.answers = [REFUSED]
+    with pytest.raises(GrantRefused):
+        bench.tokens().grant(bench.fetch, SOON)
+
+    assert before == bench.row()
+
+
 @pytest.mark.parametrize(("error", "rests"), [("no answer", False), (REJECTED, True)])
 def test_a_token_ends_the_pause(bench: Bench, error: str, rests: bool) -> None:
     """Waiting mail goes on at once; unless it was the mail server that said no."""

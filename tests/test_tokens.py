@@ -250,15 +250,15 @@ def test_two_processes_one_refusal(bench: Bench) -> None:
 
 
 def test_dead_holder(bench: Bench) -> None:
-    """A lease of a process that died runs out; what it brings later is not saved."""
+    """A lease of a process that died runs out; it is given what others got since."""
 
     def dies(previous: Token | None, deadline: float) -> Token:
         bench.current(bench.tokens(pause=bench.clock.forward))
         return evolve(bench.issuer.fetch(previous, deadline), access_token="late")
 
-    with pytest.raises(TokenError, match="dropped"):
-        bench.tokens().current(dies, SOON, TIMING)
+    token = bench.tokens().current(dies, SOON, TIMING)
 
+    assert ("canary-1", 1) == (token.access_token, token.generation)
     assert bench.clock.seconds >= LEASE_S
     assert "canary-1" == bench.current(bench.tokens())
 
@@ -607,6 +607,31 @@ def test_saved_before_use_and_tried_again(
     assert 1 == len(bench.issuer.asked)
 
 
+def test_a_full_disk_costs_no_grant(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rotated refresh token is saved once there is room, with no other request."""
+    bench.issuer.refresh_token = "canary-refresh-1"
+    tokens = bench.tokens()
+    tokens.grant(bench.issuer.fetch, SOON)
+    bench.clock.forward(3600)
+    bench.issuer.refresh_token = "canary-refresh-2"
+    save, full_until = statements.save, bench.clock.seconds + 3000
+
+    def full(*args: Any) -> Any:
+        if bench.clock.seconds < full_until:
+            raise StoreUnavailable("full")
+        return save(*args)
+
+    monkeypatch.setattr(statements, "save", full)
+
+    assert "canary-2" == bench.current(tokens)
+    previous = tokens.renew(bench.issuer.fetch, SOON)
+    assert "canary-refresh-2" == previous.refresh_token
+    asked = [one and one.refresh_token for one in bench.issuer.asked]
+    assert [None, "canary-refresh-1", "canary-refresh-2"] == asked
+
+
 def test_unsaved_token_is_not_used(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -623,6 +648,8 @@ def test_unsaved_token_is_not_used(
         bench.tokens().status().state,
         bench.tokens().status().error,
     )
+    row, mine = bench.tokens().vault.take("next", 0)
+    assert (True, True) == (mine, row.interrupted)
 
 
 @pytest.mark.parametrize(("default", "life"), [(600, 600), (0, None), (-1, None)])

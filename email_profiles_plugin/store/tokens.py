@@ -79,7 +79,7 @@ class TokenRow:
 @frozen(kw_only=True)
 class Obtained:
     """
-    A token to be saved; *granted*: by a person, so that a new grant begins.
+    A token to be saved.
 
     A pause of the profile ends with it, unless the mail server *rejected* the last.
     """
@@ -90,7 +90,6 @@ class Obtained:
     account: str
     has_refresh_token: bool
     at: float
-    granted: bool = False
     rejected: str = ""
 
 
@@ -163,30 +162,33 @@ def save(
     if row.lease_owner != owner:
         return None
     troubled = row.state != "valid" and row.error != obtained.rejected
-    if obtained.granted or troubled:
+    if troubled:
         health.resume(connection, profile_id)
-    generation = row.generation + 1
     # A session outlives its token, but not the grant behind it.
-    new = obtained.granted or row.sealed is None
-    granted = generation if new else row.grant_generation
-    _put(
-        connection,
-        profile_id,
-        generation=generation,
-        grant_generation=granted,
-        state="valid",
-        sealed=obtained.sealed,
-        expires_at=obtained.expires_at,
-        scope=obtained.scope,
-        account=obtained.account,
-        has_refresh_token=obtained.has_refresh_token,
-        error="",
-        lease_owner=None,
-        lease_until=None,
-        retry_at=None,
-        updated_at=obtained.at,
-    )
-    return generation
+    _store(connection, row, obtained, new=row.sealed is None)
+    return row.generation + 1
+
+
+def grant(
+    connection: Connection,
+    profile_id: str,
+    obtained: Obtained,
+    *,
+    fingerprint: str,
+    current: Callable[[Connection], str] | None = None,
+) -> int:
+    """
+    Keep the token of a new grant; its generation. TokenError as for `take`.
+
+    It spends nothing that others hold, so it waits for no lease; it ends the lease,
+    and what its owner brings is not saved any more.
+    """
+    row = read(connection, profile_id, lock=True)
+    if row.fingerprint not in ("", fingerprint) and current is not None:
+        _insist(current(connection) == fingerprint)
+    health.resume(connection, profile_id)
+    _store(connection, evolve(row, fingerprint=fingerprint), obtained, new=True)
+    return row.generation + 1
 
 
 def fail(
@@ -197,18 +199,18 @@ def fail(
     state: Kept,
     error: str,
     retry_at: float,
+    lost: bool = False,
 ) -> None:
-    """Keep why there is no new token, and end the lease, if it is *owner*'s."""
+    """
+    Keep why there is no new token, and end the lease, if it is *owner*'s.
+
+    Where the token itself was *lost*, the lease runs out by itself, as if its holder
+    had died: so the next one knows.
+    """
     if read(connection, profile_id, lock=True).lease_owner == owner:
-        _put(
-            connection,
-            profile_id,
-            state=state,
-            error=error,
-            retry_at=retry_at,
-            lease_owner=None,
-            lease_until=None,
-        )
+        _put(connection, profile_id, state=state, error=error, retry_at=retry_at)
+        if not lost:
+            release(connection, profile_id, owner)
 
 
 def release(connection: Connection, profile_id: str, owner: str) -> None:
@@ -270,10 +272,39 @@ def _insist(is_current: bool) -> None:
         raise TokenError("the profile was changed meanwhile", "try again")
 
 
-def _put(connection: Connection, profile_id: str, **values: Any) -> None:
-    connection.execute(
+def _store(
+    connection: Connection, row: TokenRow, obtained: Obtained, *, new: bool
+) -> None:
+    """Replace *row*'s token, or insert the first; *new*: of another grant."""
+    generation = row.generation + 1
+    values = _values(
+        evolve(
+            row,
+            generation=generation,
+            grant_generation=generation if new else row.grant_generation,
+            state="valid",
+            sealed=obtained.sealed,
+            expires_at=obtained.expires_at,
+            scope=obtained.scope,
+            account=obtained.account,
+            has_refresh_token=obtained.has_refresh_token,
+            error="",
+            lease_owner=None,
+            lease_until=None,
+            retry_at=None,
+            updated_at=obtained.at,
+        )
+    )
+    if not _put(connection, row.profile_id, **values):
+        connection.execute(insert(token).values(values))
+
+
+def _put(connection: Connection, profile_id: str, /, **values: Any) -> int:
+    """How many rows there were: one, or none."""
+    changed = connection.execute(
         update(token).where(token.c.profile_id == profile_id).values(**values)
     )
+    return changed.rowcount
 
 
 def _values(row: TokenRow) -> dict[str, Any]:
