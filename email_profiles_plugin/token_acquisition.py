@@ -47,6 +47,11 @@ IN_MEMORY_S = 86_400.0
 """Seconds for which saving is tried where it may be all that there is of a grant."""
 
 
+INHERITS = (
+    "this grant came without a refresh token, so that of the grant before is kept"
+)
+"""What is said of a grant that is not whole."""
+
 Save = Callable[[Connection, Obtained], int | None]
 """Keep a token; its generation, or None where that may not be any more."""
 
@@ -95,12 +100,15 @@ class Acquisition:
 
         Nothing is changed where it fails: the old grant may be good.
         """
-        until = self.vault.clock.monotonic() + LEASE_S
-        token = self.fetch(None, self.vault.clock.monotonic() + FETCH_S)
+        began, generation = self.vault.clock.monotonic(), None
+        token = self.fetch(None, began + FETCH_S)
         try:
-            return self._saved(token, self._grant, until)
+            while generation is None:
+                obtained = self._inheriting(token) or self._obtained(token)
+                generation = self._keep(self._grant, obtained, began + LEASE_S)
         except _Unsaved as error:
             raise error.reason from error
+        return _numbered(token, obtained, generation)
 
     def _fetch(self, row: TokenRow) -> Token:
         """A new token, saved before anybody uses it; ends the lease, as a rule."""
@@ -112,7 +120,11 @@ class Acquisition:
             token = self._ask(previous, lost=row.interrupted)
             if previous is not None and token.refresh_token is None:  # RFC 6749, 6
                 token = evolve(token, refresh_token=previous.refresh_token)
-            return self._saved(token, self._save, until, row.generation)
+            obtained = self._obtained(token)
+            generation = self._keep(self._save, obtained, until)
+            if generation is None:
+                return self._newer(row)
+            return _numbered(token, obtained, generation)
         except _Unsaved as error:
             self._fail(row, error.reason, previous, lost=True)
             raise error.reason from error
@@ -155,7 +167,7 @@ class Acquisition:
         profile_id = self.vault.profile_id
         return tokens.save(connection, profile_id, self.owner, obtained)
 
-    def _grant(self, connection: Connection, obtained: Obtained) -> int:
+    def _grant(self, connection: Connection, obtained: Obtained) -> int | None:
         vault = self.vault
         return tokens.grant(
             connection,
@@ -165,12 +177,36 @@ class Acquisition:
             current=vault.current,
         )
 
-    def _saved(self, token: Token, save: Save, until: float, after: int = 0) -> Token:
-        """*token*, once it is kept; where it may not be, a newer one than *after*."""
+    def _newer(self, row: TokenRow) -> Token:
+        """What was stored in the place of ours: of a grant, or after our lease."""
+        if newer := self.vault.newer(row.generation):
+            return newer
+        raise TokenError(
+            "the access token was dropped while it was asked for", "try again"
+        )
+
+    def _inheriting(self, token: Token) -> Obtained | None:
+        """
+        *token*, of a new grant, with the old one's refresh token; None: it has its own,
+        or may not have that.
+        """
+        row = self.vault.row()
+        if token.refresh_token or not row.has_refresh_token:
+            return None
+        if not token_rules.inherits(row.state, row.account, token.account):
+            return None
+        with suppress(SecretError):
+            if old := self.vault.opened(row):
+                token = evolve(token, refresh_token=old.refresh_token)
+                obtained = self._obtained(token)
+                return evolve(obtained, error=INHERITS, inherits=row.generation)
+        return None
+
+    def _obtained(self, token: Token) -> Obtained:
         now = self.vault.now()
         said = token.expires_at.timestamp() if token.expires_at else None
         expires_at = token_rules.expires_at(now, said, self.timing)
-        obtained = Obtained(
+        return Obtained(
             sealed=self.vault.sealed(token),
             expires_at=expires_at,
             scope=token.scope,
@@ -179,14 +215,6 @@ class Acquisition:
             at=now,
             rejected=REJECTED,
         )
-        generation = self._keep(save, obtained, until)
-        if generation is None:
-            if newer := self.vault.newer(after):
-                return newer
-            raise TokenError(
-                "the access token was dropped while it was asked for", "try again"
-            )
-        return evolve(token, expires_at=moment(expires_at), generation=generation)
 
     def _keep(self, save: Save, obtained: Obtained, until: float) -> int | None:
         """
@@ -259,6 +287,12 @@ class Acquisition:
                     lost=lost,
                 )
             )
+
+
+def _numbered(token: Token, obtained: Obtained, generation: int) -> Token:
+    """As it is stored."""
+    expires_at = moment(obtained.expires_at)
+    return evolve(token, expires_at=expires_at, generation=generation)
 
 
 class _Unsaved(Exception):

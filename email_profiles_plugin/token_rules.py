@@ -106,6 +106,16 @@ def refused_state(error: str, refreshed: bool) -> Kept:
     return "needs grant" if error == "invalid_grant" and refreshed else "error"
 
 
+def inherits(kept: Kept, before: str, after: str) -> bool:
+    """
+    Whether a new grant without a refresh token goes on with the one there was.
+
+    Google leaves it out where consent is not asked for again, and the old one stays
+    good; that has to be the same account's, as far as is known, and not refused since.
+    """
+    return kept != "needs grant" and before.casefold() == after.casefold()
+
+
 def read_timing(auth: Mapping[str, Any]) -> Timing:
     """The timing in a profile's auth block, of any mode that names it as ours do."""
     names = [attribute.name for attribute in fields(Timing)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from email_profiles_hookspecs import Reply, SendRequest, Timing, Token
 from email_profiles_hookspecs.errors import (
@@ -210,11 +210,55 @@ def test_a_new_grant_is_a_new_grant(bench: Bench) -> None:
     tokens.current(bench.fetch, SOON, Timing())
     assert before == bench.row().grant_generation
 
-    bench.answers = [bench.token("a3")]
+    bench.answers = [bench.token("a3", "r3")]
     tokens.grant(bench.fetch, SOON)
     assert [None] == bench.asked[-1:]
     assert bench.row().generation == bench.row().grant_generation
-    assert not bench.row().has_refresh_token
+
+
+def test_a_grant_without_a_refresh_token(bench: Bench) -> None:
+    """The old one of the same account is kept, and it is said, till it was of use."""
+    tokens = bench.granted()
+    bench.answers = [bench.token("a2"), bench.token("a3")]
+    tokens.grant(bench.fetch, SOON)
+    status = tokens.status()
+    assert ("valid", True) == (status.state, status.has_refresh_token)
+    assert "without a refresh token" in status.error
+    bench.clock.forward(61)
+
+    assert "a3" == tokens.current(bench.fetch, SOON, Timing()).access_token
+    assert [None, "r1"] == bench.asked
+    assert "" == tokens.status().error
+
+
+@pytest.mark.parametrize(("state", "account"), [("needs grant", ""), ("valid", "b@x")])
+def test_a_grant_without_the_old_refresh_token(
+    bench: Bench, state: str, account: str
+) -> None:
+    """One that was refused, or another account's, is dropped."""
+    tokens = bench.granted()
+    bench.database.write(lambda c: statements._put(c, "p1", state=state))
+    bench.answers = [evolve(bench.token("a2"), account=account)]
+    tokens.grant(bench.fetch, SOON)
+
+    assert not tokens.status().has_refresh_token
+
+
+def test_a_grant_that_inherits_leaves_a_refresh_alone(bench: Bench) -> None:
+    """Which may be about to bring the next refresh token."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        bench.answers = [bench.token("a3")]
+        bench.tokens().grant(bench.fetch, SOON)
+        return bench.token("a2", "r2")
+
+    assert "a2" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert (3, 2) == (bench.row().generation, bench.row().grant_generation)
+    bench.clock.forward(61)
+    bench.answers = [bench.token("a4")]
+    tokens.current(bench.fetch, SOON, Timing())
+    assert "r2" == bench.asked[-1]
 
 
 def test_a_grant_waits_for_nobody(bench: Bench) -> None:

@@ -137,6 +137,24 @@ def test_refusals(error: str, refreshed: bool, state: str) -> None:
     assert state == token_rules.refused_state(error, refreshed)
 
 
+@pytest.mark.parametrize(
+    ("kept", "before", "after", "inherited"),
+    [
+        ("valid", "", "", True),
+        ("error", "a@plant.example", "A@plant.example", True),
+        ("valid", "a@plant.example", "b@plant.example", False),
+        ("valid", "a@plant.example", "", False),
+        ("valid", "", "a@plant.example", False),
+        ("needs grant", "", "", False),
+    ],
+)
+def test_grant_without_a_refresh_token(
+    kept: Any, before: str, after: str, inherited: bool
+) -> None:
+    """It goes on with the old one of the same account, unless that was refused."""
+    assert inherited == token_rules.inherits(kept, before, after)
+
+
 def test_timing_of_an_auth_block() -> None:
     """The three settings are read where they are; defaults stand for the others."""
     auth = {"access_token_timeout_s": 0, "username": "a", "refresh_token_params": {}}

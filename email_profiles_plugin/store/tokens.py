@@ -79,9 +79,10 @@ class TokenRow:
 @frozen(kw_only=True)
 class Obtained:
     """
-    A token to be saved.
+    A token to be saved; *error*: what is wrong with it although it is good.
 
     A pause of the profile ends with it, unless the mail server *rejected* the last.
+    *inherits*: the generation whose refresh token a new grant goes on with.
     """
 
     sealed: str = field(repr=False)
@@ -91,6 +92,8 @@ class Obtained:
     has_refresh_token: bool
     at: float
     rejected: str = ""
+    error: str = ""
+    inherits: int | None = None
 
 
 def read(connection: Connection, profile_id: str, *, lock: bool = False) -> TokenRow:
@@ -176,16 +179,20 @@ def grant(
     *,
     fingerprint: str,
     current: Callable[[Connection], str] | None = None,
-) -> int:
+) -> int | None:
     """
     Keep the token of a new grant; its generation. TokenError as for `take`.
 
     It spends nothing that others hold, so it waits for no lease; it ends the lease,
-    and what its owner brings is not saved any more.
+    and what its owner brings is not saved any more. Where it *inherits* the lease
+    stays: its owner may be about to bring the next refresh token. None where it
+    inherits from what is not stored any more.
     """
     row = read(connection, profile_id, lock=True)
     if row.fingerprint not in ("", fingerprint) and current is not None:
         _insist(current(connection) == fingerprint)
+    if obtained.inherits not in (None, row.generation):
+        return None
     health.resume(connection, profile_id)
     _store(connection, evolve(row, fingerprint=fingerprint), obtained, new=True)
     return row.generation + 1
@@ -276,7 +283,7 @@ def _store(
     connection: Connection, row: TokenRow, obtained: Obtained, *, new: bool
 ) -> None:
     """Replace *row*'s token, or insert the first; *new*: of another grant."""
-    generation = row.generation + 1
+    generation, leased = row.generation + 1, obtained.inherits is not None
     values = _values(
         evolve(
             row,
@@ -288,9 +295,9 @@ def _store(
             scope=obtained.scope,
             account=obtained.account,
             has_refresh_token=obtained.has_refresh_token,
-            error="",
-            lease_owner=None,
-            lease_until=None,
+            error=obtained.error,
+            lease_owner=row.lease_owner if leased else None,
+            lease_until=row.lease_until if leased else None,
             retry_at=None,
             updated_at=obtained.at,
         )
