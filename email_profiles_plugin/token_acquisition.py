@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from attrs import evolve, frozen
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_hookspecs.services import Fetch
 
 from . import token_rules
+from .oauth.grants import HalfAnswer
 from .store import tokens
 from .store.tokens import Obtained, TokenRow
 from .token_vault import (
@@ -34,6 +36,8 @@ from .token_vault import (
     moment,
     told,
 )
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +102,14 @@ class Acquisition:
         """
         What *fetch* brings, which a person granted; the lease is nobody's then.
 
-        Nothing is changed where it fails: the old grant may be good.
+        Where it fails what is stored of another grant is left: that may be good.
         """
         began, generation = self.vault.clock.monotonic(), None
-        token = self.fetch(None, began + FETCH_S)
+        try:
+            token = self.fetch(None, began + FETCH_S)
+        except BaseException as error:
+            self._no_grant(told(error))
+            raise
         try:
             while generation is None:
                 obtained = self._inheriting(token) or self._obtained(token)
@@ -117,9 +125,7 @@ class Acquisition:
         try:
             previous = self.vault.opened(row)
             closed = closed and previous is None
-            token = self._ask(previous, lost=row.interrupted)
-            if previous is not None and token.refresh_token is None:  # RFC 6749, 6
-                token = evolve(token, refresh_token=previous.refresh_token)
+            token = self._ask(previous, until, lost=row.interrupted)
             obtained = self._obtained(token)
             generation = self._keep(self._save, obtained, until)
             if generation is None:
@@ -139,7 +145,7 @@ class Acquisition:
                 return newer  # of a grant that was made meanwhile
             raise
 
-    def _ask(self, previous: Token | None, *, lost: bool) -> Token:
+    def _ask(self, previous: Token | None, until: float, *, lost: bool) -> Token:
         """
         What *fetch* brings; asked once more where the answer may have been *lost*.
 
@@ -147,21 +153,39 @@ class Acquisition:
         for some seconds only, and a refusal afterwards can't be told from any other.
         """
         deadline = self.vault.clock.monotonic() + FETCH_S
-        spends = previous is not None and previous.refresh_token is not None
-        try:
+        if previous is None or previous.refresh_token is None:
             return self.fetch(previous, deadline)
-        except HttpError:
-            if not spends:
-                raise
+        try:
+            return _continued(self.fetch(previous, deadline), previous)
+        except HttpError as error:
+            rotated = self._rotated(previous, error, until)
         except GrantRefused as error:
-            if spends and lost:
-                raise _answer_lost(error) from error
-            raise
+            if not lost:
+                raise
+            raise token_rules.answer_lost(error) from error
         self.vault.pause(AGAIN_S)
         try:
-            return self.fetch(previous, deadline)
+            return _continued(self.fetch(rotated, deadline), rotated)
+        except HttpError as error:
+            self._rotated(rotated, error, until)
+            raise
         except GrantRefused as error:
-            raise _answer_lost(error) from error
+            if rotated is not previous:
+                raise
+            raise token_rules.answer_lost(error) from error
+
+    def _rotated(self, previous: Token, error: HttpError, until: float) -> Token:
+        """*previous*, with the refresh token that came in a useless answer, saved."""
+        if not isinstance(error, HalfAnswer):
+            return previous
+        token, vault = evolve(previous, refresh_token=error.refresh_token), self.vault
+        sealed = vault.sealed(token)
+
+        def work(connection: Connection) -> bool:
+            return tokens.rotate(connection, vault.profile_id, self.owner, sealed)
+
+        self._written(work, until + IN_MEMORY_S)
+        return token
 
     def _save(self, connection: Connection, obtained: Obtained) -> int | None:
         profile_id = self.vault.profile_id
@@ -184,6 +208,15 @@ class Acquisition:
         raise TokenError(
             "the access token was dropped while it was asked for", "try again"
         )
+
+    def _no_grant(self, error: str) -> None:
+        vault = self.vault
+        with suppress(StoreUnavailable):
+            vault.database.write(
+                lambda connection: tokens.fail_grant(
+                    connection, vault.profile_id, vault.fingerprint, error
+                )
+            )
 
     def _inheriting(self, token: Token) -> Obtained | None:
         """
@@ -218,18 +251,20 @@ class Acquisition:
 
     def _keep(self, save: Save, obtained: Obtained, until: float) -> int | None:
         """
-        Save it; where nothing can be written, again and again till *until*.
+        Save it, till *until*.
 
         A refresh token longer than the lease lasts: whoever takes that over can write.
         """
-        vault, pause = self.vault, POLL_S
         if obtained.has_refresh_token:
             until += IN_MEMORY_S
+        return self._written(lambda connection: save(connection, obtained), until)
+
+    def _written(self, work: Callable[[Connection], T], until: float) -> T:
+        """Do *work*; where nothing can be written, again and again till *until*."""
+        vault, pause = self.vault, POLL_S
         while True:
             try:
-                return vault.database.write(
-                    lambda connection: save(connection, obtained)
-                )
+                return vault.database.write(work)
             except StoreUnavailable as error:
                 if pause == POLL_S:
                     log.warning(
@@ -289,6 +324,13 @@ class Acquisition:
             )
 
 
+def _continued(token: Token, previous: Token) -> Token:
+    """RFC 6749, 6: without another one the refresh token stays."""
+    if token.refresh_token is None:
+        token = evolve(token, refresh_token=previous.refresh_token)
+    return token
+
+
 def _numbered(token: Token, obtained: Obtained, generation: int) -> Token:
     """As it is stored."""
     expires_at = moment(obtained.expires_at)
@@ -301,13 +343,3 @@ class _Unsaved(Exception):
     def __init__(self, reason: StoreUnavailable) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-def _answer_lost(error: GrantRefused) -> TokenError:
-    """What a refusal means after an answer that may have had the next refresh token."""
-    if token_rules.refused_state(error.error, refreshed=True) != "needs grant":
-        return error
-    return NeedsGrant(
-        f"{error.message} (answer lost: the refresh before this one was not answered)",
-        "grant access anew",
-    )

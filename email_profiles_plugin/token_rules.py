@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import fields, frozen
 
 from email_profiles_hookspecs import OAuth2Client, SecretRef, Timing
+from email_profiles_hookspecs.errors import GrantRefused, NeedsGrant, TokenError
 from email_profiles_hookspecs.services import TokenState
 
 Kept = Literal["none", "valid", "needs grant", "error"]
@@ -104,6 +105,16 @@ def retry_at(now: float, expires_at: float | None) -> float:
 def refused_state(error: str, refreshed: bool) -> Kept:
     """What a refusal (RFC 6749, 5.2) means; *refreshed*: of a refresh token."""
     return "needs grant" if error == "invalid_grant" and refreshed else "error"
+
+
+def answer_lost(error: GrantRefused) -> TokenError:
+    """What a refusal means after an answer that may have had the next refresh token."""
+    if refused_state(error.error, refreshed=True) != "needs grant":
+        return error
+    return NeedsGrant(
+        f"{error.message} (answer lost: the refresh before this one was not answered)",
+        "grant access anew",
+    )
 
 
 def inherits(kept: Kept, before: str, after: str) -> bool:

@@ -236,7 +236,11 @@ class ProfileTokens:
 
     def parse(self, reply: HttpReply) -> Token:
         """`oauth.grants.parse`; expires_at None: the server did not say."""
-        return grants.parse(reply, self.keeper.clock.now(), sent_for(reply))
+        token = grants.parse(reply, self.keeper.clock.now(), sent_for(reply))
+        if token.refresh_token is None and grants.has_refresh_token(reply):
+            name = self.vault.name
+            log.warning("profile %r: the refresh token that came is no text", name)
+        return token
 
     def _begin(self, fetch: Fetch, after: int) -> Future[Token]:
         """What brings a generation after *after*: what is under way, or a new one."""

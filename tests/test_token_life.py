@@ -19,6 +19,7 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemClock
+from email_profiles_plugin.oauth.grants import HalfAnswer
 from email_profiles_plugin.outbox.delivery import Pace
 from email_profiles_plugin.secrets import Keyring
 from email_profiles_plugin.store import health
@@ -127,6 +128,37 @@ def test_a_server_that_is_down_costs_no_grant(bench: Bench) -> None:
 
     assert "a2" == tokens.current(bench.fetch, SOON, Timing()).access_token
     assert ["r1", "r1", "r1"] == bench.asked
+
+
+def half(refresh_token: str) -> HalfAnswer:
+    error = HalfAnswer("the authorization server answered 200 with no access token")
+    error.refresh_token = refresh_token
+    return error
+
+
+def test_a_useless_answer_costs_no_grant(bench: Bench) -> None:
+    """The refresh token in it is saved first, and sent next."""
+    tokens = bench.granted()
+    bench.answers = [half("r2"), half("r3"), bench.token("a4"), bench.token("a5")]
+    with pytest.raises(HttpError, match="no access token"):
+        tokens.current(bench.fetch, SOON, Timing())
+    assert ("error", 1) == (bench.row().state, bench.row().generation)
+
+    assert "a4" == tokens.current(bench.fetch, SOON, Timing()).access_token
+    bench.clock.forward(61)
+    assert "a5" == bench.tokens().current(bench.fetch, SOON, Timing()).access_token
+    assert ["r1", "r2", "r3", "r3"] == bench.asked
+
+
+def test_a_refusal_after_a_useless_answer(bench: Bench) -> None:
+    """No answer was lost: it was read, and of no use."""
+    tokens = bench.granted()
+    bench.answers = [half("r2"), REFUSED]
+    with pytest.raises(GrantRefused):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert "needs grant" == bench.row().state
+    assert "answer lost" not in bench.row().error
 
 
 def test_a_refusal_after_a_lost_answer_says_so(bench: Bench) -> None:

@@ -220,10 +220,31 @@ def fail(
             release(connection, profile_id, owner)
 
 
+def fail_grant(
+    connection: Connection, profile_id: str, fingerprint: str, error: str
+) -> None:
+    """Keep why a grant came to nothing, where no token is stored that may be good."""
+    stored = read(connection, profile_id, lock=True)
+    if stored.sealed is None:
+        state: Kept = "needs grant" if stored.state == "needs grant" else "error"
+        _write(
+            connection,
+            evolve(stored, fingerprint=fingerprint, state=state, error=error),
+        )
+
+
 def release(connection: Connection, profile_id: str, owner: str) -> None:
     """End the lease, if it is *owner*'s; nothing else is said."""
     if read(connection, profile_id, lock=True).lease_owner == owner:
         _put(connection, profile_id, lease_owner=None, lease_until=None)
+
+
+def rotate(connection: Connection, profile_id: str, owner: str, sealed: str) -> bool:
+    """Keep the next refresh token; false if the lease is not *owner*'s."""
+    mine = read(connection, profile_id, lock=True).lease_owner == owner
+    if mine:
+        _put(connection, profile_id, sealed=sealed)
+    return mine
 
 
 def reject(
@@ -284,24 +305,27 @@ def _store(
 ) -> None:
     """Replace *row*'s token, or insert the first; *new*: of another grant."""
     generation, leased = row.generation + 1, obtained.inherits is not None
-    values = _values(
-        evolve(
-            row,
-            generation=generation,
-            grant_generation=generation if new else row.grant_generation,
-            state="valid",
-            sealed=obtained.sealed,
-            expires_at=obtained.expires_at,
-            scope=obtained.scope,
-            account=obtained.account,
-            has_refresh_token=obtained.has_refresh_token,
-            error=obtained.error,
-            lease_owner=row.lease_owner if leased else None,
-            lease_until=row.lease_until if leased else None,
-            retry_at=None,
-            updated_at=obtained.at,
-        )
+    made = evolve(
+        row,
+        generation=generation,
+        grant_generation=generation if new else row.grant_generation,
+        state="valid",
+        sealed=obtained.sealed,
+        expires_at=obtained.expires_at,
+        scope=obtained.scope,
+        account=obtained.account,
+        has_refresh_token=obtained.has_refresh_token,
+        error=obtained.error,
+        lease_owner=row.lease_owner if leased else None,
+        lease_until=row.lease_until if leased else None,
+        retry_at=None,
+        updated_at=obtained.at,
     )
+    _write(connection, made)
+
+
+def _write(connection: Connection, row: TokenRow) -> None:
+    values = _values(row)
     if not _put(connection, row.profile_id, **values):
         connection.execute(insert(token).values(values))
 
