@@ -14,7 +14,7 @@ from email_profiles_hookspecs.errors import Invalid, NotFound
 from email_profiles_hookspecs.services import Clients, Clock, Http, Logger, Tokens
 
 from . import token_rules
-from .documents import client_from_document, profile_from_document
+from .documents import client_from_document, profile_from_document, with_defaults
 from .documents.shapes import Schema
 from .http import HttpClient
 from .secrets import Keyring, SecretReader
@@ -86,7 +86,7 @@ class Provision:
     def fingerprint(self, profile: Profile) -> str:
         """What the profile's token is issued for; its client by the name in auth."""
         with self.database.read() as connection:
-            return _fingerprint(connection, profile)
+            return self._fingerprint(connection, profile)
 
     def _current(self, connection: Connection, profile: Profile) -> str:
         """
@@ -96,7 +96,7 @@ class Provision:
         """
         found = documents.by_id(connection, profile.id)
         if found is None:
-            return _fingerprint(connection, profile)
+            return self._fingerprint(connection, profile)
         try:
             stored = profile_from_document(
                 found.body,
@@ -106,12 +106,12 @@ class Provision:
             )
         except Invalid:
             return ""  # the plugin of its mode is gone
-        return _fingerprint(connection, stored)
+        return self._fingerprint(connection, stored)
 
-
-def _fingerprint(connection: Connection, profile: Profile) -> str:
-    name, client = profile.auth.get("client"), None
-    if isinstance(name, str):
-        with suppress(NotFound):
-            client = stored_client(connection, name)
-    return token_rules.fingerprint(profile.mode, profile.auth, client)
+    def _fingerprint(self, connection: Connection, profile: Profile) -> str:
+        name, client = profile.auth.get("client"), None
+        if isinstance(name, str):
+            with suppress(NotFound):
+                client = stored_client(connection, name)
+        defaults = with_defaults({}, self.schemas().get(profile.mode, {}))
+        return token_rules.fingerprint(profile.mode, profile.auth, client, defaults)

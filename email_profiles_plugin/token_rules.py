@@ -133,18 +133,27 @@ def read_timing(auth: Mapping[str, Any]) -> Timing:
     return Timing(**{name: auth[name] for name in names if name in auth})
 
 
-def fingerprint(mode: str, auth: Mapping[str, Any], client: OAuth2Client | None) -> str:
+def fingerprint(
+    mode: str,
+    auth: Mapping[str, Any],
+    client: OAuth2Client | None,
+    defaults: Mapping[str, Any],
+) -> str:
     """
     What a token was issued for, as 64 hexadecimal digits: another, another token.
 
     Username, client, endpoints, scope, interactive; in other modes all that is not
-    known to be unrelated. Secrets, and the client's name, are left out.
+    known to be unrelated. Secrets, the client's name, and what is as the mode's
+    *defaults* have it are left out: a setting that is new changes nothing.
     """
     wanted = {
         name: value
         for name, value in auth.items()
         if name not in UNRELATED and not isinstance(value, SecretRef)
     }
+    for name in wanted.keys() & defaults.keys():
+        if wanted[name] == defaults[name]:
+            del wanted[name]
     issued_by: list[object] = []
     if client is not None:
         wanted.pop("client", None)

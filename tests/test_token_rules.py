@@ -176,9 +176,13 @@ CLIENT = OAuth2Client(
 )
 
 
+DEFAULTS = {"interactive": False, "scope": "", "login_hint": None, "audience": "mail"}
+
+
 @pytest.mark.parametrize(
     "changed",
     [
+        {"audience": "calendar"},
         {"username": "other@plant.example"},
         {"interactive": True},
         {"scope": ""},
@@ -186,9 +190,11 @@ CLIENT = OAuth2Client(
 )
 def test_edit_that_loses_the_token(changed: dict[str, Any]) -> None:
     """Another username, scope or interactive makes another fingerprint."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before != token_rules.fingerprint("oauth2", {**AUTH, **changed}, CLIENT)
+    assert before != token_rules.fingerprint(
+        "oauth2", {**AUTH, **changed}, CLIENT, DEFAULTS
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,14 +204,18 @@ def test_edit_that_loses_the_token(changed: dict[str, Any]) -> None:
         {"refresh_before_expiration_s": 1},
         {"client_credentials_token_params": {}},
         {"client": "renamed"},
+        {"login_hint": None},
+        {"audience": "mail"},
         {"key": SecretRef(kind="env", place="p", value="KEY")},
     ],
 )
 def test_edit_that_keeps_the_token(changed: dict[str, Any]) -> None:
-    """Any other edit, a renamed client among them, keeps it."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    """Any other edit keeps it, as do a renamed client, and a setting that is new."""
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before == token_rules.fingerprint("oauth2", {**AUTH, **changed}, CLIENT)
+    assert before == token_rules.fingerprint(
+        "oauth2", {**AUTH, **changed}, CLIENT, DEFAULTS
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,7 +247,7 @@ def test_edit_that_keeps_the_token(changed: dict[str, Any]) -> None:
 )
 def test_client_that_loses_the_token(client: OAuth2Client | None) -> None:
     """Another client, client id or endpoint makes another fingerprint."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before != token_rules.fingerprint("oauth2", AUTH, client)
+    assert before != token_rules.fingerprint("oauth2", AUTH, client, DEFAULTS)
     assert 64 == len(before)
