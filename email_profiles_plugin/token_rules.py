@@ -22,6 +22,17 @@ SOONEST_S = 10.0
 LATEST_S = 4 * 3600.0
 """After so much time without a token the tries come no more seldom."""
 
+ENDED = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "invalid_grant",
+        "login_required",
+    }
+)
+"""What a refresh is refused with where a person is needed (OpenID Connect, 3.1.2.6)."""
+
 UNRELATED = frozenset(
     {
         "access_token_timeout_s",
@@ -104,12 +115,12 @@ def retry_at(now: float, expires_at: float | None) -> float:
 
 def refused_state(error: str, refreshed: bool) -> Kept:
     """What a refusal (RFC 6749, 5.2) means; *refreshed*: of a refresh token."""
-    return "needs grant" if error == "invalid_grant" and refreshed else "error"
+    return "needs grant" if refreshed and error in ENDED else "error"
 
 
 def answer_lost(error: GrantRefused) -> TokenError:
     """What a refusal means after an answer that may have had the next refresh token."""
-    if refused_state(error.error, refreshed=True) != "needs grant":
+    if error.error != "invalid_grant":
         return error
     return NeedsGrant(
         f"{error.message} (answer lost: the refresh before this one was not answered)",

@@ -129,11 +129,16 @@ def test_failed_refresh_waits(now: float, expiry: float | None) -> None:
     [
         ("invalid_grant", True, "needs grant"),
         ("invalid_grant", False, "error"),
+        ("interaction_required", True, "needs grant"),
+        ("consent_required", True, "needs grant"),
+        ("login_required", True, "needs grant"),
+        ("login_required", False, "error"),
         ("invalid_client", True, "error"),
+        ("access_denied", True, "error"),
     ],
 )
 def test_refusals(error: str, refreshed: bool, state: str) -> None:
-    """Only a refused refresh token has to be granted anew."""
+    """Only a refused refresh token, or a person who is missed, takes a new grant."""
     assert state == token_rules.refused_state(error, refreshed)
 
 
