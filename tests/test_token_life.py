@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from attrs import define, evolve, field
 
-from email_profiles_hookspecs import Reply, SendRequest, Timing, Token
+from email_profiles_hookspecs import (
+    Authenticator,
+    Profile,
+    Reply,
+    SendRequest,
+    SmtpSettings,
+    Timing,
+    Token,
+)
 from email_profiles_hookspecs.errors import (
     GrantRefused,
     HttpError,
@@ -21,6 +29,7 @@ from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemClock
 from email_profiles_plugin.oauth.grants import HalfAnswer
 from email_profiles_plugin.outbox.delivery import Pace
+from email_profiles_plugin.renewal import Renewal
 from email_profiles_plugin.secrets import Keyring
 from email_profiles_plugin.store import health
 from email_profiles_plugin.store import tokens as statements
@@ -183,6 +192,16 @@ def test_a_refusal_after_a_dead_holder_says_so(bench: Bench) -> None:
     with pytest.raises(NeedsGrant, match="answer lost"):
         bench.tokens().current(bench.fetch, 0, Timing())
     assert ["r1"] == bench.asked
+
+
+def test_a_person_is_needed_after_a_lost_answer(bench: Bench) -> None:
+    """Which the server says itself: nothing was lost."""
+    tokens = bench.granted()
+    bench.answers = [BUSY, GrantRefused("sign in", "interaction_required")]
+    with pytest.raises(GrantRefused):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert ("needs grant", "sign in") == (bench.row().state, bench.row().error)
 
 
 def test_a_plain_refusal_does_not_say_so(bench: Bench) -> None:
@@ -360,6 +379,43 @@ def test_a_token_ends_the_pause(bench: Bench, error: str, rests: bool) -> None:
 
     with bench.database.read() as connection:
         assert rests == (health.read(connection, "p1").failures > 0)
+
+
+@pytest.mark.parametrize("life", [-5, 0, 1, 10, 299])
+def test_an_idle_gateway_with_short_lived_tokens(bench: Bench, life: float) -> None:
+    """It asks every five minutes, and not at each look."""
+    tokens = bench.tokens()
+    asked = 0
+
+    class Idle:
+        def acquire(self, deadline: float) -> Any:
+            return tokens.current(fetch, deadline, Timing())
+
+    def fetch(previous: Token | None, deadline: float) -> Token:
+        nonlocal asked
+        asked += 1
+        end = bench.clock.now() + timedelta(seconds=life)
+        return evolve(bench.token("a"), expires_at=end)
+
+    tokens.current(fetch, SOON, Timing())
+    renewal = Renewal(
+        database=bench.database,
+        clock=bench.clock,
+        profile=lambda id: Profile(
+            id=id,
+            revision=1,
+            name="plant",
+            smtp=SmtpSettings(hostname="mail.example"),
+            mode="oauth2",
+            auth={},
+        ),
+        authenticator=lambda profile: cast(Authenticator, Idle()),
+    )
+    for _ in range(160):
+        bench.clock.forward(7.5)
+        renewal.look()
+
+    assert 1 + 4 == asked
 
 
 # With the whole house

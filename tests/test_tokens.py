@@ -263,6 +263,17 @@ def test_dead_holder(bench: Bench) -> None:
     assert "canary-1" == bench.current(bench.tokens())
 
 
+@pytest.mark.parametrize(("ahead", "waited"), [(29, 104), (31, 0), (86_400, 0)])
+def test_dead_holder_from_the_future(bench: Bench, ahead: float, waited: float) -> None:
+    """The clock was set back since; but two clocks may differ by some seconds."""
+    bench.clock.forward(ahead)
+    bench.tokens().vault.take("dead", 0)
+    bench.clock.forward(-ahead)
+
+    assert "canary-1" == bench.current(bench.tokens())
+    assert waited == bench.clock.seconds
+
+
 def test_lease_that_is_never_free(bench: Bench) -> None:
     """Whoever waits for others for ever is told so in the end."""
 

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from email_profiles_hookspecs.errors import TokenError
 
 from ..token_rules import Held, Kept, refused, usable
 from . import health
 from .tables import token
+
+CLOCKS_S = 30.0
+"""Seconds by which the clocks of those who share a row may differ."""
 
 
 @frozen(kw_only=True)
@@ -42,6 +45,15 @@ class TokenRow:
     updated_at: float = 0
     interrupted: bool = False
     """Whoever asked for the next token has never said what came of it."""
+
+    def leased(self, now: float, longest: float) -> bool:
+        """
+        Whether another has the lease. *longest*: when one that began now would end.
+
+        One that ends much later was taken before the clock was set back.
+        """
+        until = self.lease_until or 0
+        return bool(self.lease_owner) and now < until <= longest + CLOCKS_S
 
     @property
     def held(self) -> Held:
@@ -132,7 +144,7 @@ def take(
     if stored.fingerprint not in ("", fingerprint) and current is not None:
         _insist(current(connection) == fingerprint)
     enough = after is not None and row.generation > after and usable(row.held, now)
-    if enough or (stored.lease_owner and (stored.lease_until or 0) > now):
+    if enough or stored.leased(now, until):
         return row, False
     if after is not None and not stored.lease_owner and refused(row.held, now):
         return row, False  # by what another was told meanwhile
@@ -145,15 +157,7 @@ def take(
         refresh_started=following,
         interrupted=bool(stored.lease_owner) and stored.refresh_started == following,
     )
-    values = _values(row)
-    changed = connection.execute(
-        update(token)
-        .where(token.c.profile_id == profile_id)
-        .where(or_(token.c.lease_owner.is_(None), token.c.lease_until <= now))
-        .values(values)
-    )
-    if not changed.rowcount:
-        connection.execute(insert(token).values(values))
+    _write(connection, row)
     return row, True
 
 
