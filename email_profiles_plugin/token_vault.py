@@ -88,7 +88,7 @@ class TokenVault:
         )
 
     def reject(self, generation: int) -> bool:
-        """Take this generation for expired; whether it was the stored one."""
+        """Take this generation for expired; whether another may be had."""
         now = self.now()
         return self.database.write(
             lambda connection: tokens.reject(

@@ -214,7 +214,7 @@ class ProfileTokens:
         return self._awaited(flight.future, deadline)
 
     def reject(self, generation: int) -> bool:
-        """This generation is not offered again; true if it was the stored one."""
+        """This generation is not offered again; true if another may be had."""
         return self.vault.reject(generation)
 
     def status(self) -> TokenStatus:

@@ -453,7 +453,7 @@ def test_rejected_generation(bench: Bench) -> None:
     assert [True, True] == [tokens.reject(1), tokens.reject(1)]
     assert ("error", REJECTED) == (tokens.status().state, tokens.status().error)
     assert "canary-2" == bench.current(tokens)
-    assert [False, False] == [tokens.reject(1), tokens.reject(7)]
+    assert [True, False] == [tokens.reject(1), tokens.reject(7)]
     assert "canary-2" == bench.current(tokens)
 
 
@@ -480,6 +480,17 @@ def test_rejection_keeps_the_refresh_token(bench: Bench) -> None:
     previous = bench.issuer.asked[-1]
     assert previous is not None
     assert "canary-refresh" == previous.refresh_token
+
+
+def test_second_connection_that_is_refused(bench: Bench) -> None:
+    """It is told that there is another token, which stays good."""
+    tokens = bench.tokens()
+    bench.current(tokens)
+    assert tokens.reject(1)
+    bench.current(tokens)
+
+    assert tokens.reject(1)
+    assert "canary-2" == bench.current(tokens)
 
 
 def test_nothing_to_reject(bench: Bench) -> None:

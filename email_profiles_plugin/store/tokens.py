@@ -260,10 +260,14 @@ def reject(
     error: str,
     now: float,
 ) -> bool:
-    """The access token is no good any more; whether it was the stored one."""
+    """
+    The access token is no good any more; whether another may be had.
+
+    It was the stored one, and is marked; or a newer one is stored already.
+    """
     row = read(connection, profile_id, lock=True).issued_for(fingerprint)
     if row.sealed is None or row.generation != generation:
-        return False
+        return row.sealed is not None and row.generation > generation
     if row.expires_at is None or row.expires_at > now:
         _put(connection, profile_id, state="error", error=error, expires_at=now)
     return True
