@@ -99,6 +99,7 @@ class Assembly:
             clock=self.clock,
             http=HttpClient(self.clock),
             tokens=self.keeper,
+            schemas=lambda: self.resolver.schemas(),
         )
         self.resolver = Resolver(
             database=self.database,

@@ -49,7 +49,8 @@ class HttpClient:
 
     https only, plain http to this machine itself; link-local addresses are refused,
     also when a name leads to one. A redirect is an answer like any other. Looking a
-    name up is bounded by the resolver alone, all else by the deadline.
+    name up is bounded by the resolver alone, all else by the deadline; nothing is
+    sent after that.
     """
 
     clock: Clock
@@ -170,9 +171,16 @@ class Watch:
     _wire: Any = None
 
     def admit(self, wire: Any) -> None:
-        """Refuse the peer before anything but a TLS handshake was sent to it."""
-        _refuse(self.target, ip_address(wire.getpeername()[0]))
+        """
+        Refuse the peer before anything but a TLS handshake was sent to it.
+
+        TimeoutError where the deadline is over: who looked a name up, or connected,
+        for too long asks nothing any more.
+        """
         self._wire = wire
+        if self.over:  # `cut` came before there was a wire
+            raise TimeoutError
+        _refuse(self.target, ip_address(wire.getpeername()[0]))
 
     def cut(self) -> None:
         """End whatever waits for the peer."""

@@ -31,6 +31,7 @@ from .resolution import contained
 from .store import audit, tokens
 from .store.audit import Entry
 from .store.database import Database
+from .token_vault import LEASE_S
 
 ACTION_S = 60
 """Seconds that an action may take."""
@@ -136,12 +137,12 @@ class TokenManagement:
         return self.granting.newest(self.profile(name).id, session)
 
     def is_fetching(self, name: str) -> bool:
-        """Somebody is asking for a new token just now; never longer than 75 seconds."""
+        """Somebody is renewing the token just now; never longer than 75 seconds."""
         profile = self.profile(name)
         with self.database.read() as connection:
             row = tokens.read(connection, profile.id)
         now = self.clock.now().timestamp()
-        return bool(row.lease_owner) and (row.lease_until or 0) > now
+        return row.leased(now, now + LEASE_S)
 
     def device_begin(self, name: str) -> Device:
         """Begin a grant from another device (RFC 8628); what its person is shown."""

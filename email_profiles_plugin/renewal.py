@@ -17,6 +17,9 @@ from .store.database import Database
 from .store.tokens import TokenRow
 from .token_vault import REJECTED
 
+SELDOM_S = 300.0
+"""Seconds that a token is left alone after it came, be its life ever so short."""
+
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +29,8 @@ class Renewal:
     Has each profile's provider look after its token, as a sender would.
 
     A refresh token that nobody uses for months is taken away by many servers; so an
-    idle gateway renews, too, and learns early when a person is needed.
+    idle gateway renews, too, and learns early when a person is needed. Tokens that
+    live for minutes it renews now and then: whoever sends asks by itself.
     """
 
     database: Database
@@ -49,7 +53,8 @@ class Renewal:
         state = token_rules.state_at(row.held, now, timing)
         wanted = state in ("expiring", "expired")
         wanted |= state == "error" and row.error != REJECTED
-        return wanted and now >= (row.retry_at or 0)
+        early = row.updated_at <= now < row.updated_at + SELDOM_S
+        return wanted and not early and now >= (row.retry_at or 0)
 
     def _renew(self, profile: Profile) -> None:
         """No time to wait: what is asked for comes into the row by itself."""

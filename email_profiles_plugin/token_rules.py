@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import fields, frozen
 
 from email_profiles_hookspecs import OAuth2Client, SecretRef, Timing
+from email_profiles_hookspecs.errors import GrantRefused, NeedsGrant, TokenError
 from email_profiles_hookspecs.services import TokenState
 
 Kept = Literal["none", "valid", "needs grant", "error"]
@@ -20,6 +21,17 @@ SOONEST_S = 10.0
 
 LATEST_S = 4 * 3600.0
 """After so much time without a token the tries come no more seldom."""
+
+ENDED = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "invalid_grant",
+        "login_required",
+    }
+)
+"""What a refresh is refused with where a person is needed (OpenID Connect, 3.1.2.6)."""
 
 UNRELATED = frozenset(
     {
@@ -103,7 +115,27 @@ def retry_at(now: float, expires_at: float | None) -> float:
 
 def refused_state(error: str, refreshed: bool) -> Kept:
     """What a refusal (RFC 6749, 5.2) means; *refreshed*: of a refresh token."""
-    return "needs grant" if error == "invalid_grant" and refreshed else "error"
+    return "needs grant" if refreshed and error in ENDED else "error"
+
+
+def answer_lost(error: GrantRefused) -> TokenError:
+    """What a refusal means after an answer that may have had the next refresh token."""
+    if error.error != "invalid_grant":
+        return error
+    return NeedsGrant(
+        f"{error.message} (answer lost: the refresh before this one was not answered)",
+        "grant access anew",
+    )
+
+
+def inherits(kept: Kept, before: str, after: str) -> bool:
+    """
+    Whether a new grant without a refresh token goes on with the one there was.
+
+    Google leaves it out where consent is not asked for again, and the old one stays
+    good; that has to be the same account's, as far as is known, and not refused since.
+    """
+    return kept != "needs grant" and before.casefold() == after.casefold()
 
 
 def read_timing(auth: Mapping[str, Any]) -> Timing:
@@ -112,18 +144,27 @@ def read_timing(auth: Mapping[str, Any]) -> Timing:
     return Timing(**{name: auth[name] for name in names if name in auth})
 
 
-def fingerprint(mode: str, auth: Mapping[str, Any], client: OAuth2Client | None) -> str:
+def fingerprint(
+    mode: str,
+    auth: Mapping[str, Any],
+    client: OAuth2Client | None,
+    defaults: Mapping[str, Any],
+) -> str:
     """
     What a token was issued for, as 64 hexadecimal digits: another, another token.
 
     Username, client, endpoints, scope, interactive; in other modes all that is not
-    known to be unrelated. Secrets, and the client's name, are left out.
+    known to be unrelated. Secrets, the client's name, and what is as the mode's
+    *defaults* have it are left out: a setting that is new changes nothing.
     """
     wanted = {
         name: value
         for name, value in auth.items()
         if name not in UNRELATED and not isinstance(value, SecretRef)
     }
+    for name in wanted.keys() & defaults.keys():
+        if wanted[name] == defaults[name]:
+            del wanted[name]
     issued_by: list[object] = []
     if client is not None:
         wanted.pop("client", None)

@@ -32,6 +32,7 @@ from .oauth import grants
 from .secrets import Keyring
 from .store import tokens
 from .store.database import Database
+from .token_acquisition import Acquisition
 from .token_vault import FETCH_S, POLL_S, TokenVault, moment, place, told
 
 log = logging.getLogger(__name__)
@@ -94,22 +95,24 @@ class TokenKeeper:
         fingerprint: str,
         timing: Timing | None = None,
         name: str = "",
+        current: Callable[[Connection], str] | None = None,
     ) -> ProfileTokens:
         """
         One profile's tokens, as its provider has them; *name* is for the log.
 
-        A token with another *fingerprint* (`token_rules.fingerprint`) is none. What
-        `current` is given later replaces *timing*.
+        A token with another *fingerprint* (`token_rules.fingerprint`) is none; who
+        has one that is not *current* any more replaces no token. What `current` is
+        given later replaces *timing*.
         """
         vault = TokenVault(
             database=self.database,
             keyring=self.keyring,
             clock=self.clock,
-            chance=self.chance,
             pause=self.pause,
             profile_id=profile_id,
             fingerprint=fingerprint,
             name=name or profile_id,
+            current=current,
         )
         return ProfileTokens(self, vault, timing or Timing())
 
@@ -211,7 +214,7 @@ class ProfileTokens:
         return self._awaited(flight.future, deadline)
 
     def reject(self, generation: int) -> bool:
-        """This generation is not offered again; true if it was the stored one."""
+        """This generation is not offered again; true if another may be had."""
         return self.vault.reject(generation)
 
     def status(self) -> TokenStatus:
@@ -235,7 +238,11 @@ class ProfileTokens:
         """`oauth.grants.parse`; expires_at None: the server did not say."""
         host = reply.host if isinstance(reply, Answer) else ""
         now = self.keeper.clock.now()
-        return grants.parse(reply, now, sent_for(reply), host=host)
+        token = grants.parse(reply, now, sent_for(reply), host=host)
+        if token.refresh_token is None and grants.has_refresh_token(reply):
+            name = self.vault.name
+            log.warning("profile %r: the refresh token that came is no text", name)
+        return token
 
     def _begin(self, fetch: Fetch, after: int) -> Future[Token]:
         """What brings a generation after *after*: what is under way, or a new one."""
@@ -247,13 +254,19 @@ class ProfileTokens:
     def _start(
         self, flight: Flight, fetch: Fetch, *, insist: bool, granted: bool = False
     ) -> None:
-        timing = self.timing
+        acquisition = Acquisition(
+            vault=self.vault,
+            fetch=fetch,
+            timing=self.timing,
+            owner=self.keeper.chance.unique(),
+        )
 
         def run() -> None:
             try:
-                token = self.vault.obtain(
-                    fetch, flight.after, timing, insist=insist, granted=granted
-                )
+                if granted:
+                    token = acquisition.granted()
+                else:
+                    token = acquisition.obtain(flight.after, insist=insist)
             except BaseException as error:
                 # Who insists is told, or took the token away; nobody else may be.
                 level = logging.DEBUG if insist else logging.WARNING

@@ -757,7 +757,8 @@ def test_a_fetch_under_way_is_seen(
         seen.append(bench.profiles.tokens.is_fetching("cloud"))
         return post(self, *args)
 
+    bench.complete(bench.begin())
     monkeypatch.setattr(Kiosk, "post", look)
     assert not bench.profiles.tokens.is_fetching("cloud")
-    bench.complete(bench.begin())
+    bench.profiles.tokens.refresh("cloud")
     assert ([True], False) == (seen, bench.profiles.tokens.is_fetching("cloud"))

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from email_profiles_hookspecs import HttpReply, Token
 from email_profiles_hookspecs.errors import GrantRefused, HttpError
 from email_profiles_plugin import masking
-from email_profiles_plugin.oauth.grants import LONGEST_S, Granted, describe, parse
+from email_profiles_plugin.oauth.grants import (
+    LONGEST_S,
+    Granted,
+    HalfAnswer,
+    describe,
+    parse,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CANARY = "short&s3cret"
@@ -92,6 +98,11 @@ def test_lifetimes(said: object, seconds: int | None) -> None:
         {},
         {"expires_at": "junk"},
         {"scope": None},
+        {"scope": {}},
+        {"scope": 7},
+        {"scope": [None, {}]},
+        {"refresh_token": {}},
+        {"refresh_token": "\ud800"},
         {"refresh_token": None},
         {"refresh_token": ""},
         {"token_type": None},
@@ -103,6 +114,24 @@ def test_odd_but_usable(more: dict[str, Any]) -> None:
     assert Token(access_token="abc") == parse(
         reply({"access_token": "abc", **more}), NOW
     )
+
+
+@pytest.mark.parametrize("sent", ["rø2", "r\n2", " ", 47])
+def test_any_text_is_a_refresh_token(sent: object) -> None:
+    """It is sent in a form alone; who drops one loses a grant."""
+    body = {"access_token": "abc", "refresh_token": sent}
+
+    assert str(sent) == parse(reply(body), NOW).refresh_token
+
+
+@pytest.mark.parametrize("access", [{}, {"access_token": None}, {"access_token": "ü"}])
+def test_half_an_answer(access: dict[str, Any]) -> None:
+    """The refresh token of an answer without an access token is not shown."""
+    error = refused({**access, "refresh_token": "canary"}, 200)
+
+    assert isinstance(error, HalfAnswer)
+    assert "canary" == error.refresh_token
+    assert "canary" not in repr(error) + str(error)
 
 
 def test_other_scopes_are_no_error() -> None:

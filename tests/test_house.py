@@ -53,7 +53,8 @@ FLOORS = {
     SERVICES: """
         access announcement builtin client_trial consumer_kinds granting keepsakes kinds
         management outbox outbox.* profiles providers providers.* provision renewal
-        resolution sealing shelf sign_ins submission token_vault tokens trial
+        resolution sealing shelf sign_ins submission token_acquisition
+        token_vault tokens trial
         """,
     COMPOSITION: """
         assembly plugins runtime

@@ -337,6 +337,30 @@ def test_no_time_left(server: Server) -> None:
     assert [] == server.asked
 
 
+def test_nothing_is_asked_after_the_deadline(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a name, or a connection, takes: a refresh token may be in it."""
+    looked_up, over = socket.getaddrinfo, threading.Event()
+    cut = Watch.cut
+
+    def late(*args: Any, **options: Any) -> Any:
+        assert over.wait(10)
+        return looked_up(*args, **options)
+
+    def pass_by(watch: Watch) -> None:
+        cut(watch)
+        over.set()
+
+    monkeypatch.setattr(Watch, "cut", pass_by)
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    url = server.url.replace("127.0.0.1", "localhost")
+    error = trouble(url, ca_file=server.ca_file, deadline=CLOCK.monotonic() + 0.05)
+
+    assert "timed out" in error.message
+    assert [] == server.asked
+
+
 def test_too_big_an_answer(server: Server) -> None:
     """An answer over a mebibyte is not read to its end."""
     server.answer = Said(status=200, body=b" " * ((1 << 20) + 1))

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define
 from oauth2_bench import (
     ENDPOINT,
+    REDIRECT,
     REFUSED,
     SECRET,
     TOKEN,
@@ -17,6 +19,7 @@ from oauth2_bench import (
     Script,
     builder,
     client,
+    encoded,
     failing,
     far,
     live_client,
@@ -28,6 +31,7 @@ from oauth2_bench import (
 from email_profiles_hookspecs import (
     DeviceGrantable,
     Grantable,
+    HttpReply,
     Manageable,
     OAuth2Client,
     SecretRef,
@@ -43,7 +47,10 @@ from email_profiles_hookspecs.errors import (
 from email_profiles_plugin import plugins
 from email_profiles_plugin.clock import SystemClock
 from email_profiles_plugin.http import HttpClient
+from email_profiles_plugin.providers.oauth2 import OAuth2
 from email_profiles_plugin.testing import AuthorizationServer
+
+REVOCATION = "https://login.example/revoke"
 
 
 @pytest.fixture
@@ -321,6 +328,61 @@ def test_failed_revocation_keeps_the_token(
 
     assert "valid" == authenticator.status().state
     assert "" != authenticator.status().error
+
+
+@define
+class Withdrawing(Script):
+    """A refresh token takes its access token along; `answer` to whatever is gone."""
+
+    answer: tuple[int, Any] = (400, {"error": "invalid_token"})
+    gone: bool = False
+
+    def request(self, method: str, url: str, **options: Any) -> HttpReply:
+        if url != REVOCATION:
+            return super().request(method, url, **options)
+        super().request(method, url, **options)
+        status, body = self.answer if self.gone else (200, b"")
+        self.gone = True
+        return HttpReply(status=status, headers={}, body=encoded(body))
+
+
+def withdrawing(build: Build, **state: Any) -> tuple[OAuth2, Withdrawing]:
+    http = Withdrawing({ENDPOINT: (200, {**TOKEN, "refresh_token": "r1"})}, **state)
+    registered = client(
+        revocation_endpoint=REVOCATION,
+        authorization_endpoint="https://login.example/authorize",
+    )
+    made = build(registered, http, interactive=True)
+    redirect = made.begin(REDIRECT, "st4te")
+    query = {"code": "c0de", "state": "st4te"}
+    made.complete(REDIRECT, query, redirect.kept, far())
+    return made, http
+
+
+@pytest.mark.parametrize(
+    "answer", [(400, {"error": "invalid_token"}), (503, b"busy"), (0, b"")]
+)
+def test_revocation_of_a_refresh_token_is_enough(build: Build, answer: Any) -> None:
+    """At Google its access token goes with it, and can't be revoked any more."""
+    authenticator, http = withdrawing(build, answer=answer)
+
+    authenticator.revoke(far())
+
+    assert ("needs grant", 0) == (
+        authenticator.status().state,
+        authenticator.status().has_refresh_token,
+    )
+    hints = [one.form.get("token_type_hint") for one in http.asked[-2:]]
+    assert ["refresh_token", "access_token"] == hints
+
+
+def test_a_grant_that_was_withdrawn_can_be_forgotten(build: Build) -> None:
+    """At the provider, by its user: it knows neither token any more."""
+    authenticator, _ = withdrawing(build, gone=True)
+
+    authenticator.revoke(far())
+
+    assert not authenticator.status().has_refresh_token
 
 
 def test_revocation_of_such_tokens_is_not_known(build: Build) -> None:

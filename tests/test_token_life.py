@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
-from email_profiles_hookspecs import SendRequest, Timing, Token
+from email_profiles_hookspecs import (
+    Authenticator,
+    Profile,
+    Reply,
+    SendRequest,
+    SmtpSettings,
+    Timing,
+    Token,
+)
 from email_profiles_hookspecs.errors import (
     GrantRefused,
     HttpError,
@@ -19,12 +27,15 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.clock import SystemClock
+from email_profiles_plugin.oauth.grants import HalfAnswer
 from email_profiles_plugin.outbox.delivery import Pace
+from email_profiles_plugin.renewal import Renewal
 from email_profiles_plugin.secrets import Keyring
 from email_profiles_plugin.store import health
 from email_profiles_plugin.store import tokens as statements
 from email_profiles_plugin.store.database import Database
-from email_profiles_plugin.token_vault import AGAIN_S, LEASE_S, REJECTED
+from email_profiles_plugin.token_acquisition import AGAIN_S
+from email_profiles_plugin.token_vault import LEASE_S, REJECTED
 from email_profiles_plugin.tokens import ProfileTokens, TokenKeeper
 
 SOON = 1e9
@@ -128,6 +139,37 @@ def test_a_server_that_is_down_costs_no_grant(bench: Bench) -> None:
     assert ["r1", "r1", "r1"] == bench.asked
 
 
+def half(refresh_token: str) -> HalfAnswer:
+    error = HalfAnswer("the authorization server answered 200 with no access token")
+    error.refresh_token = refresh_token
+    return error
+
+
+def test_a_useless_answer_costs_no_grant(bench: Bench) -> None:
+    """The refresh token in it is saved first, and sent next."""
+    tokens = bench.granted()
+    bench.answers = [half("r2"), half("r3"), bench.token("a4"), bench.token("a5")]
+    with pytest.raises(HttpError, match="no access token"):
+        tokens.current(bench.fetch, SOON, Timing())
+    assert ("error", 1) == (bench.row().state, bench.row().generation)
+
+    assert "a4" == tokens.current(bench.fetch, SOON, Timing()).access_token
+    bench.clock.forward(61)
+    assert "a5" == bench.tokens().current(bench.fetch, SOON, Timing()).access_token
+    assert ["r1", "r2", "r3", "r3"] == bench.asked
+
+
+def test_a_refusal_after_a_useless_answer(bench: Bench) -> None:
+    """No answer was lost: it was read, and of no use."""
+    tokens = bench.granted()
+    bench.answers = [half("r2"), REFUSED]
+    with pytest.raises(GrantRefused):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert "needs grant" == bench.row().state
+    assert "answer lost" not in bench.row().error
+
+
 def test_a_refusal_after_a_lost_answer_says_so(bench: Bench) -> None:
     """The refresh token was spent, and the next one went with the answer."""
     tokens = bench.granted()
@@ -143,13 +185,23 @@ def test_a_refusal_after_a_dead_holder_says_so(bench: Bench) -> None:
     """A process was killed between the server's rotation and the commit."""
     bench.granted()
 
-    _, mine = bench.tokens().vault._take("dead", None)
+    _, mine = bench.tokens().vault.take("dead", None)
     assert mine
     bench.clock.forward(LEASE_S + 1)
     bench.answers = [REFUSED]
     with pytest.raises(NeedsGrant, match="answer lost"):
         bench.tokens().current(bench.fetch, 0, Timing())
     assert ["r1"] == bench.asked
+
+
+def test_a_person_is_needed_after_a_lost_answer(bench: Bench) -> None:
+    """Which the server says itself: nothing was lost."""
+    tokens = bench.granted()
+    bench.answers = [BUSY, GrantRefused("sign in", "interaction_required")]
+    with pytest.raises(GrantRefused):
+        tokens.current(bench.fetch, 0, Timing())
+
+    assert ("needs grant", "sign in") == (bench.row().state, bench.row().error)
 
 
 def test_a_plain_refusal_does_not_say_so(bench: Bench) -> None:
@@ -209,11 +261,106 @@ def test_a_new_grant_is_a_new_grant(bench: Bench) -> None:
     tokens.current(bench.fetch, SOON, Timing())
     assert before == bench.row().grant_generation
 
-    bench.answers = [bench.token("a3")]
+    bench.answers = [bench.token("a3", "r3")]
     tokens.grant(bench.fetch, SOON)
     assert [None] == bench.asked[-1:]
     assert bench.row().generation == bench.row().grant_generation
-    assert not bench.row().has_refresh_token
+
+
+def test_a_grant_without_a_refresh_token(bench: Bench) -> None:
+    """The old one of the same account is kept, and it is said, till it was of use."""
+    tokens = bench.granted()
+    bench.answers = [bench.token("a2"), bench.token("a3")]
+    tokens.grant(bench.fetch, SOON)
+    status = tokens.status()
+    assert ("valid", True) == (status.state, status.has_refresh_token)
+    assert "without a refresh token" in status.error
+    bench.clock.forward(61)
+
+    assert "a3" == tokens.current(bench.fetch, SOON, Timing()).access_token
+    assert [None, "r1"] == bench.asked
+    assert "" == tokens.status().error
+
+
+@pytest.mark.parametrize(("state", "account"), [("needs grant", ""), ("valid", "b@x")])
+def test_a_grant_without_the_old_refresh_token(
+    bench: Bench, state: str, account: str
+) -> None:
+    """One that was refused, or another account's, is dropped."""
+    tokens = bench.granted()
+    bench.database.write(lambda c: statements._put(c, "p1", state=state))
+    bench.answers = [evolve(bench.token("a2"), account=account)]
+    tokens.grant(bench.fetch, SOON)
+
+    assert not tokens.status().has_refresh_token
+
+
+def test_a_grant_that_inherits_leaves_a_refresh_alone(bench: Bench) -> None:
+    """Which may be about to bring the next refresh token."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        bench.answers = [bench.token("a3")]
+        bench.tokens().grant(bench.fetch, SOON)
+        return bench.token("a2", "r2")
+
+    assert "a2" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert (3, 2) == (bench.row().generation, bench.row().grant_generation)
+    bench.clock.forward(61)
+    bench.answers = [bench.token("a4")]
+    tokens.current(bench.fetch, SOON, Timing())
+    assert "r2" == bench.asked[-1]
+
+
+def test_a_grant_waits_for_nobody(bench: Bench) -> None:
+    """Whoever holds the lease, alive or dead, has nothing that it spends."""
+    bench.granted()
+    bench.tokens().vault.take("dead", None)
+    before = bench.clock.seconds
+    bench.answers = [bench.token("a2", "r2")]
+    assert "a2" == bench.tokens().grant(bench.fetch, SOON).access_token
+
+    assert (before, None) == (bench.clock.seconds, bench.row().lease_owner)
+
+
+def test_a_grant_overtakes_a_refresh(bench: Bench) -> None:
+    """Of a refresh that was under way the token is not kept; the new grant's serves."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        bench.answers = [bench.token("a3", "r3")]
+        bench.tokens().grant(bench.fetch, SOON)
+        return bench.token("a2", "r2")
+
+    assert "a3" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert (2, 2) == (bench.row().generation, bench.row().grant_generation)
+
+
+@pytest.mark.parametrize("error", [REFUSED, BUSY])
+def test_a_grant_overtakes_a_refusal(bench: Bench, error: Exception) -> None:
+    """The old grant's end is no news where there is a new one."""
+    tokens = bench.granted()
+
+    def overtaken(previous: Token | None, deadline: float) -> Token:
+        if bench.row().generation == 1:
+            bench.answers = [bench.token("a3", "r3")]
+            bench.tokens().grant(bench.fetch, SOON)
+        raise error
+
+    assert "a3" == tokens.current(overtaken, SOON, Timing()).access_token
+    assert "valid" == tokens.status().state
+
+
+def test_a_grant_that_fails_changes_nothing(bench: Bench) -> None:
+    """Neither the old grant, nor what is known of it, nor a refresh under way."""
+    bench.granted()
+    bench.tokens().vault.take("another", None)
+    before = bench.row()
+    bench.answers = [REFUSED]
+    with pytest.raises(GrantRefused):
+        bench.tokens().grant(bench.fetch, SOON)
+
+    assert before == bench.row()
 
 
 @pytest.mark.parametrize(("error", "rests"), [("no answer", False), (REJECTED, True)])
@@ -234,6 +381,43 @@ def test_a_token_ends_the_pause(bench: Bench, error: str, rests: bool) -> None:
         assert rests == (health.read(connection, "p1").failures > 0)
 
 
+@pytest.mark.parametrize("life", [-5, 0, 1, 10, 299])
+def test_an_idle_gateway_with_short_lived_tokens(bench: Bench, life: float) -> None:
+    """It asks every five minutes, and not at each look."""
+    tokens = bench.tokens()
+    asked = 0
+
+    class Idle:
+        def acquire(self, deadline: float) -> Any:
+            return tokens.current(fetch, deadline, Timing())
+
+    def fetch(previous: Token | None, deadline: float) -> Token:
+        nonlocal asked
+        asked += 1
+        end = bench.clock.now() + timedelta(seconds=life)
+        return evolve(bench.token("a"), expires_at=end)
+
+    tokens.current(fetch, SOON, Timing())
+    renewal = Renewal(
+        database=bench.database,
+        clock=bench.clock,
+        profile=lambda id: Profile(
+            id=id,
+            revision=1,
+            name="plant",
+            smtp=SmtpSettings(hostname="mail.example"),
+            mode="oauth2",
+            auth={},
+        ),
+        authenticator=lambda profile: cast(Authenticator, Idle()),
+    )
+    for _ in range(160):
+        bench.clock.forward(7.5)
+        renewal.look()
+
+    assert 1 + 4 == asked
+
+
 # With the whole house
 
 
@@ -249,9 +433,15 @@ class Ahead(SystemClock):
 
 
 def apply_oauth2(
-    profiles: EmailProfiles, smtp: Any, server: Any, document: Any
+    profiles: EmailProfiles,
+    smtp: Any,
+    server: Any,
+    document: Any,
+    scope: str = "",
+    issuer: str | None = None,
 ) -> None:
     client = {
+        "issuer": issuer,
         "name": "login",
         "client_id": server.client.client_id,
         "client_secret": server.client.client_secret,
@@ -259,7 +449,12 @@ def apply_oauth2(
         "ca_file": str(server.ca_file),
     }
     profiles.clients.apply(client, actor="test")
-    auth = {"mode": "oauth2", "username": "gateway@plant.example", "client": "login"}
+    auth = {
+        "mode": "oauth2",
+        "username": "gateway@plant.example",
+        "client": "login",
+        "scope": scope,
+    }
     profiles.profiles.apply(document(smtp, auth=auth), actor="test")
 
 
@@ -302,6 +497,38 @@ def test_an_idle_gateway_renews_its_token(
         profiles.tokens.status("plant").state,
         token_requests(authorization_server),
     )
+
+
+@pytest.mark.parametrize("edited", ["scope", "issuer"])
+def test_a_sender_from_before_an_edit(
+    open_profiles: Callable[..., EmailProfiles],
+    smtp_server_factory: Callable[..., Any],
+    authorization_server: Any,
+    profile_document: Any,
+    edited: str,
+) -> None:
+    """It fails alone: the token of the profile as it is now stays."""
+    smtp = smtp_server_factory(tls="starttls", accept_token=lambda *_: True)
+    profiles = open_profiles(deliver=False)
+    apply_oauth2(profiles, smtp, authorization_server, profile_document)
+    old = profiles.resolve("plant")
+    assert old is not None
+    authenticator = profiles.outbox.delivery.submitter.authenticator(old)
+    credential = authenticator.acquire(SOON)
+    change = {"scope": "mail.send", "issuer": authorization_server.issuer}[edited]
+    apply_oauth2(
+        profiles,
+        smtp,
+        authorization_server,
+        profile_document,
+        **{edited: change},
+    )
+    status = profiles.tokens.refresh("plant")
+
+    assert not authenticator.rejected(credential, Reply(code=535, text="no"))
+    with pytest.raises(TokenError, match="changed meanwhile"):
+        authenticator.acquire(SOON)
+    assert ("valid", status) == (status.state, profiles.tokens.status("plant"))
 
 
 def test_a_slow_token_keeps_nobody_else_waiting(

@@ -129,12 +129,35 @@ def test_failed_refresh_waits(now: float, expiry: float | None) -> None:
     [
         ("invalid_grant", True, "needs grant"),
         ("invalid_grant", False, "error"),
+        ("interaction_required", True, "needs grant"),
+        ("consent_required", True, "needs grant"),
+        ("login_required", True, "needs grant"),
+        ("login_required", False, "error"),
         ("invalid_client", True, "error"),
+        ("access_denied", True, "error"),
     ],
 )
 def test_refusals(error: str, refreshed: bool, state: str) -> None:
-    """Only a refused refresh token has to be granted anew."""
+    """Only a refused refresh token, or a person who is missed, takes a new grant."""
     assert state == token_rules.refused_state(error, refreshed)
+
+
+@pytest.mark.parametrize(
+    ("kept", "before", "after", "inherited"),
+    [
+        ("valid", "", "", True),
+        ("error", "a@plant.example", "A@plant.example", True),
+        ("valid", "a@plant.example", "b@plant.example", False),
+        ("valid", "a@plant.example", "", False),
+        ("valid", "", "a@plant.example", False),
+        ("needs grant", "", "", False),
+    ],
+)
+def test_grant_without_a_refresh_token(
+    kept: Any, before: str, after: str, inherited: bool
+) -> None:
+    """It goes on with the old one of the same account, unless that was refused."""
+    assert inherited == token_rules.inherits(kept, before, after)
 
 
 def test_timing_of_an_auth_block() -> None:
@@ -158,9 +181,13 @@ CLIENT = OAuth2Client(
 )
 
 
+DEFAULTS = {"interactive": False, "scope": "", "login_hint": None, "audience": "mail"}
+
+
 @pytest.mark.parametrize(
     "changed",
     [
+        {"audience": "calendar"},
         {"username": "other@plant.example"},
         {"interactive": True},
         {"scope": ""},
@@ -168,9 +195,11 @@ CLIENT = OAuth2Client(
 )
 def test_edit_that_loses_the_token(changed: dict[str, Any]) -> None:
     """Another username, scope or interactive makes another fingerprint."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before != token_rules.fingerprint("oauth2", {**AUTH, **changed}, CLIENT)
+    assert before != token_rules.fingerprint(
+        "oauth2", {**AUTH, **changed}, CLIENT, DEFAULTS
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,14 +209,18 @@ def test_edit_that_loses_the_token(changed: dict[str, Any]) -> None:
         {"refresh_before_expiration_s": 1},
         {"client_credentials_token_params": {}},
         {"client": "renamed"},
+        {"login_hint": None},
+        {"audience": "mail"},
         {"key": SecretRef(kind="env", place="p", value="KEY")},
     ],
 )
 def test_edit_that_keeps_the_token(changed: dict[str, Any]) -> None:
-    """Any other edit, a renamed client among them, keeps it."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    """Any other edit keeps it, as do a renamed client, and a setting that is new."""
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before == token_rules.fingerprint("oauth2", {**AUTH, **changed}, CLIENT)
+    assert before == token_rules.fingerprint(
+        "oauth2", {**AUTH, **changed}, CLIENT, DEFAULTS
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +252,7 @@ def test_edit_that_keeps_the_token(changed: dict[str, Any]) -> None:
 )
 def test_client_that_loses_the_token(client: OAuth2Client | None) -> None:
     """Another client, client id or endpoint makes another fingerprint."""
-    before = token_rules.fingerprint("oauth2", AUTH, CLIENT)
+    before = token_rules.fingerprint("oauth2", AUTH, CLIENT, DEFAULTS)
 
-    assert before != token_rules.fingerprint("oauth2", AUTH, client)
+    assert before != token_rules.fingerprint("oauth2", AUTH, client, DEFAULTS)
     assert 64 == len(before)

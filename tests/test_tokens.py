@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import (
     GrantRefused,
     HttpError,
     NeedsGrant,
+    SecretError,
     StoreUnavailable,
     TokenError,
     TokenTimeout,
@@ -105,6 +106,10 @@ class Bench:
 
     def tokens(self, fingerprint: str = "f1", **options: Any) -> ProfileTokens:
         return self.keeper(**options).of("p1", fingerprint)
+
+    def row(self) -> statements.TokenRow:
+        with self.database.read() as connection:
+            return statements.read(connection, "p1")
 
     def current(self, tokens: ProfileTokens, timing: Timing = TIMING) -> str:
         return tokens.current(self.issuer.fetch, SOON, timing).access_token
@@ -245,17 +250,28 @@ def test_two_processes_one_refusal(bench: Bench) -> None:
 
 
 def test_dead_holder(bench: Bench) -> None:
-    """A lease of a process that died runs out; what it brings later is not saved."""
+    """A lease of a process that died runs out; it is given what others got since."""
 
     def dies(previous: Token | None, deadline: float) -> Token:
         bench.current(bench.tokens(pause=bench.clock.forward))
         return evolve(bench.issuer.fetch(previous, deadline), access_token="late")
 
-    with pytest.raises(TokenError, match="dropped"):
-        bench.tokens().current(dies, SOON, TIMING)
+    token = bench.tokens().current(dies, SOON, TIMING)
 
+    assert ("canary-1", 1) == (token.access_token, token.generation)
     assert bench.clock.seconds >= LEASE_S
     assert "canary-1" == bench.current(bench.tokens())
+
+
+@pytest.mark.parametrize(("ahead", "waited"), [(29, 104), (31, 0), (86_400, 0)])
+def test_dead_holder_from_the_future(bench: Bench, ahead: float, waited: float) -> None:
+    """The clock was set back since; but two clocks may differ by some seconds."""
+    bench.clock.forward(ahead)
+    bench.tokens().vault.take("dead", 0)
+    bench.clock.forward(-ahead)
+
+    assert "canary-1" == bench.current(bench.tokens())
+    assert waited == bench.clock.seconds
 
 
 def test_lease_that_is_never_free(bench: Bench) -> None:
@@ -412,6 +428,23 @@ def test_other_fingerprint(bench: Bench) -> None:
     assert "none" == bench.tokens("f1").status().state
 
 
+def test_a_sender_from_before_an_edit(bench: Bench) -> None:
+    """It replaces no token that was asked for, or granted, since; nor hears of it."""
+    bench.issuer.refresh_token = "canary-refresh"
+    before = bench.keeper().of("p1", "f1", current=lambda connection: "f2")
+    after = bench.keeper().of("p1", "f2", current=lambda connection: "f2")
+    bench.current(before)
+    after.grant(bench.issuer.fetch, SOON)
+    later = after.status()
+
+    for act in (bench.current, lambda tokens: tokens.renew(bench.issuer.fetch, SOON)):
+        with pytest.raises(TokenError, match="changed meanwhile"):
+            act(before)
+    assert not before.reject(1)
+    assert (2, 0) == (later.generation, before.status().generation)
+    assert (later, "canary-2") == (after.status(), bench.current(after))
+
+
 def test_rejected_generation(bench: Bench) -> None:
     """A refused token is not offered again; the next is, and keeps being offered."""
     tokens = bench.tokens()
@@ -420,7 +453,7 @@ def test_rejected_generation(bench: Bench) -> None:
     assert [True, True] == [tokens.reject(1), tokens.reject(1)]
     assert ("error", REJECTED) == (tokens.status().state, tokens.status().error)
     assert "canary-2" == bench.current(tokens)
-    assert [False, False] == [tokens.reject(1), tokens.reject(7)]
+    assert [True, False] == [tokens.reject(1), tokens.reject(7)]
     assert "canary-2" == bench.current(tokens)
 
 
@@ -447,6 +480,17 @@ def test_rejection_keeps_the_refresh_token(bench: Bench) -> None:
     previous = bench.issuer.asked[-1]
     assert previous is not None
     assert "canary-refresh" == previous.refresh_token
+
+
+def test_second_connection_that_is_refused(bench: Bench) -> None:
+    """It is told that there is another token, which stays good."""
+    tokens = bench.tokens()
+    bench.current(tokens)
+    assert tokens.reject(1)
+    bench.current(tokens)
+
+    assert tokens.reject(1)
+    assert "canary-2" == bench.current(tokens)
 
 
 def test_nothing_to_reject(bench: Bench) -> None:
@@ -585,6 +629,31 @@ def test_saved_before_use_and_tried_again(
     assert 1 == len(bench.issuer.asked)
 
 
+def test_a_full_disk_costs_no_grant(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rotated refresh token is saved once there is room, with no other request."""
+    bench.issuer.refresh_token = "canary-refresh-1"
+    tokens = bench.tokens()
+    tokens.grant(bench.issuer.fetch, SOON)
+    bench.clock.forward(3600)
+    bench.issuer.refresh_token = "canary-refresh-2"
+    save, full_until = statements.save, bench.clock.seconds + 3000
+
+    def full(*args: Any) -> Any:
+        if bench.clock.seconds < full_until:
+            raise StoreUnavailable("full")
+        return save(*args)
+
+    monkeypatch.setattr(statements, "save", full)
+
+    assert "canary-2" == bench.current(tokens)
+    previous = tokens.renew(bench.issuer.fetch, SOON)
+    assert "canary-refresh-2" == previous.refresh_token
+    asked = [one and one.refresh_token for one in bench.issuer.asked]
+    assert [None, "canary-refresh-1", "canary-refresh-2"] == asked
+
+
 def test_unsaved_token_is_not_used(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,6 +670,8 @@ def test_unsaved_token_is_not_used(
         bench.tokens().status().state,
         bench.tokens().status().error,
     )
+    row, mine = bench.tokens().vault.take("next", 0)
+    assert (True, True) == (mine, row.interrupted)
 
 
 @pytest.mark.parametrize(("default", "life"), [(600, 600), (0, None), (-1, None)])
@@ -632,6 +703,43 @@ def test_lost_key(bench: Bench) -> None:
     bench.keyring = Keyring(bench.folder / "other")
 
     assert "canary-2" == bench.current(bench.tokens())
+
+
+@pytest.mark.parametrize("seconds", [0, 3400, 3700])
+def test_key_of_another_installation(bench: Bench, seconds: float) -> None:
+    """A refresh token that does not open here is kept for who can open it."""
+    bench.issuer.refresh_token = "canary-refresh"
+    good = bench.tokens()
+    good.grant(bench.issuer.fetch, SOON)
+    bench.clock.forward(seconds)
+    before = bench.row()
+    bench.keyring = Keyring(bench.folder / "other")
+    other = bench.tokens()
+
+    for _ in range(2):
+        with pytest.raises(SecretError, match="does not open"):
+            bench.current(other)
+    with pytest.raises(SecretError, match="does not open"):
+        other.renew(bench.issuer.fetch, SOON)
+    after = evolve(bench.row(), refresh_started=before.refresh_started)
+    assert before == after
+    assert [None] == bench.issuer.asked
+    good.renew(bench.issuer.fetch, SOON)
+    assert "canary-2" == bench.current(good)
+
+
+def test_key_of_another_installation_without_a_refresh_token(bench: Bench) -> None:
+    """Who can't ask for the next one without a person says nothing to the others."""
+    good = bench.tokens()
+    bench.current(good)
+    before = bench.row()
+    bench.keyring = Keyring(bench.folder / "other")
+    bench.issuer.error = NeedsGrant("nobody has granted access")
+
+    with pytest.raises(SecretError, match="does not open"):
+        bench.current(bench.tokens())
+    assert before == evolve(bench.row(), refresh_started=before.refresh_started)
+    assert "canary-1" == bench.current(good)
 
 
 def test_session_outlives_refreshes(bench: Bench) -> None:

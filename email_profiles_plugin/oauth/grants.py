@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,16 @@ LONGEST_S = 100 * 365 * 86_400
 
 MOST = 50
 """Scopes that are shown."""
+
+
+class HalfAnswer(HttpError):
+    """
+    There is no usable access token, but a refresh token, which may be the next one.
+
+    *refresh_token* is no argument: those are shown, and copied.
+    """
+
+    refresh_token: str = ""
 
 
 @frozen(kw_only=True)
@@ -68,9 +78,10 @@ def parse(
     """
     The token in *reply*; GrantRefused where the server says no, else HttpError.
 
-    `expires_at` is None where the server doesn't say. What was *sent* is masked in
-    whatever an error quotes, and so is all that looks like a token. *host*, the
-    server's, tells whose refusal it is.
+    `expires_at` is None where the server doesn't say; a scope that is none is not
+    said. HalfAnswer has the refresh token of an answer without an access token. What
+    was *sent* is masked in whatever an error quotes, and so is all that looks like a
+    token. *host*, the server's, tells whose refusal it is.
     """
     from oauthlib.oauth2 import OAuth2Error
     from oauthlib.oauth2.rfc6749.parameters import parse_token_response
@@ -82,20 +93,27 @@ def parse(
         raise _unusable(reply, "an error without a reason", sent)
     lifetime = _seconds(answer.pop("expires_in", None))
     answer.pop("expires_at", None)
+    scope = " ".join(_scopes(answer.pop("scope", None)))
+    refresh_token = _sendable(answer.pop("refresh_token", None))
     try:
-        parsed = parse_token_response(json.dumps(answer))
+        access_token = parse_token_response(json.dumps(answer))["access_token"]
     except (OAuth2Error, TypeError, ValueError, AttributeError) as error:
-        raise _unusable(reply, "no access token", ()) from error
-    access_token = parsed["access_token"]
+        trouble = _unusable(reply, "no access token", ())
+        raise _half(trouble, refresh_token) from error
     if not _printable(access_token):
-        raise _unusable(reply, "an access token that is none", ())
-    refresh_token = parsed.get("refresh_token")
+        trouble = _unusable(reply, "an access token that is none", ())
+        raise _half(trouble, refresh_token)
     return Token(
         access_token=access_token,
         expires_at=None if lifetime is None else now + timedelta(seconds=lifetime),
-        refresh_token=refresh_token if _printable(refresh_token) else None,
-        scope=" ".join(parsed.get("scope") or ()),
+        refresh_token=refresh_token or None,
+        scope=scope,
     )
+
+
+def has_refresh_token(reply: HttpReply) -> bool:
+    """Whether *reply*, which `parse` took, has one, be it of use or not."""
+    return json.loads(reply.body).get("refresh_token") not in (None, "")
 
 
 def _object(reply: HttpReply, sent: Iterable[str]) -> dict[str, Any]:
@@ -121,6 +139,15 @@ def _unusable(
     return HttpError(message, "look at the token endpoint's address, and at the server")
 
 
+def _half(trouble: HttpError, refresh_token: str) -> HttpError:
+    """*trouble* as a HalfAnswer, where there is a *refresh_token*."""
+    if not refresh_token:
+        return trouble
+    half = HalfAnswer(*trouble.args)
+    half.refresh_token = refresh_token
+    return half
+
+
 def _refused(
     error: object, description: object, sent: Iterable[str], host: str
 ) -> GrantRefused:
@@ -143,6 +170,25 @@ def _seconds(value: object) -> int | None:
     if math.isnan(seconds):
         return None
     return int(min(max(seconds, 0), LONGEST_S))
+
+
+def _scopes(value: object) -> Iterator[str]:
+    """RFC 6749, 3.3: words; some servers send a list of them."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            yield from one.split()
+
+
+def _sendable(value: object) -> str:
+    """
+    A refresh token; "" for what can't be one.
+
+    It travels in a form alone, so that any text will do: who drops one loses a grant.
+    """
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str):
+        return ""
+    return "" if any("\ud800" <= one <= "\udfff" for one in text) else text
 
 
 def _printable(value: object) -> bool:

@@ -240,5 +240,11 @@ ANY_TOKEN = tuple(
             "OpenID Connect Core, 3.1.2.6",
         ),
         ("consent_required", "grant access anew", "OpenID Connect Core, 3.1.2.6"),
+        ("login_required", "grant access anew", "OpenID Connect Core, 3.1.2.6"),
+        (
+            "account_selection_required",
+            "grant access anew",
+            "OpenID Connect Core, 3.1.2.6",
+        ),
     )
 )

@@ -165,7 +165,12 @@ class Tokens(Protocol):
         ...
 
     def reject(self, generation: int) -> bool:
-        """The server refused this generation; true if it was the stored one."""
+        """
+        The server refused this generation; true if another may be had.
+
+        It was the stored one, and is not offered again; or a newer one is stored, as
+        another connection was refused first.
+        """
         ...
 
     def status(self) -> TokenStatus:

@@ -81,11 +81,7 @@ class OAuth2:
         )
 
     def rejected(self, credential: Credential, reply: Reply) -> bool:
-        tokens = self.services.tokens
-        if tokens.reject(credential.generation):
-            return True
-        # Another connection was refused first, and the next token may be there.
-        return tokens.status().generation > credential.generation
+        return self.services.tokens.reject(credential.generation)
 
     def fetch(self, previous: Token | None, deadline: float) -> Token:
         """A new token without a person's help; NeedsGrant where it takes one."""

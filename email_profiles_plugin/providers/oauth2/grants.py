@@ -21,6 +21,9 @@ from . import browser, device, metadata, remarks
 from .browser import Pending
 from .server import Server
 
+GONE = ("invalid_token", "invalid_grant", "expired_token", "unknown_token")
+"""How servers refuse to revoke what they don't know; by RFC 7009, 2.2, all is well."""
+
 
 @frozen(kw_only=True)
 class Grants:
@@ -171,17 +174,34 @@ class Grants:
             raise
 
     def revoke(self, previous: Token | None, deadline: float) -> None:
-        """RFC 7009, 2.1: the refresh token where there is one, and its access token."""
+        """
+        RFC 7009, 2.1: the refresh token where there is one, and its access token.
+
+        Where the refresh token is revoked, no trouble with the access token counts: at
+        Google it is gone by then, and it ends by itself.
+        """
         server = self.server(deadline)
         endpoint = server.endpoint("revocation_endpoint")
-        for kind in ("refresh_token", "access_token"):
-            value = getattr(previous, kind, None)
-            if endpoint and value:
-                form = {"token": value, "token_type_hint": kind}
-                reply = server.post(endpoint, form)
-                refusal = metadata.read_object(reply.body).get("error")
-                if reply.status >= 300 and refusal != "unsupported_token_type":
-                    self.services.tokens.parse(reply)  # raises what the server says
+        if endpoint is None or previous is None:
+            return
+        refresh, access = previous.refresh_token, previous.access_token
+        revoked = refresh and self._revoked(server, endpoint, "refresh_token", refresh)
+        try:
+            self._revoked(server, endpoint, "access_token", access)
+        except (GrantRefused, HttpError) as error:
+            if not revoked:
+                raise
+            self.services.logger.info("the access token: %s", error)
+
+    def _revoked(self, server: Server, endpoint: str, kind: str, token: str) -> bool:
+        """Whether it is of no use any more; false where the server takes no such."""
+        reply = server.post(endpoint, {"token": token, "token_type_hint": kind})
+        refusal = metadata.read_object(reply.body).get("error")
+        if reply.status < 300 or refusal in GONE:
+            return True
+        if refusal != "unsupported_token_type":  # RFC 7009, 2.2.1
+            self.services.tokens.parse(reply)  # raises what the server says
+        return False
 
     def _granted(self, server: Server, form: Mapping[str, str]) -> Token:
         return self._read(server.post(server.needed("token_endpoint"), form))

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import email_profiles_service_account as module
-from email_profiles_hookspecs import Profile, SecretRef, SmtpSettings, jwt
+from email_profiles_hookspecs import Profile, Reply, SecretRef, SmtpSettings, jwt
 from email_profiles_hookspecs.errors import GrantRefused
 from email_profiles_plugin.testing import (
     AuthorizationServer,
@@ -118,6 +118,20 @@ def test_what_is_asked_for(private_key: str) -> None:
         "iat": now,
         "exp": now + 600,
     } == claims
+
+
+def test_two_connections_are_refused(private_key: str) -> None:
+    """Both may try the next token, which one of them has asked for."""
+    services = FakeServices()
+    services.secrets.values = {"key": private_key}
+    services.http.answer = json_reply({"access_token": "abc", "expires_in": 3599})
+    account, refused = built(services), Reply(code=535, text="no")
+    first, second = account.acquire(30), account.acquire(30)
+
+    assert account.rejected(first, refused)
+    assert 2 == account.acquire(30).generation
+    assert account.rejected(second, refused)
+    assert 2 == account.acquire(30).generation
 
 
 @pytest.mark.parametrize("error", module.REMEDIES)
