@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Literal
 
 from attrs import asdict, define, evolve, field, frozen
 
 from email_profiles_hookspecs import (
     HttpReply,
+    Problem,
     Profile,
     Redirect,
     SmtpSettings,
@@ -111,8 +113,10 @@ class Listening:
     def request(self, method: str, url: str, **options: Any) -> HttpReply:
         """As *http* does it."""
         self.answer = None
-        self.answer = self.http.request(method, url, **options)
-        return self.answer
+        answer = self.http.request(method, url, **options)
+        if method == "POST" or answer.status != HTTPStatus.OK:
+            self.answer = answer  # what the metadata said is no answer to this test
+        return answer
 
     def granted(self, token: Token) -> Granted | None:
         """What may be shown of *token*, which came in that answer."""
@@ -285,8 +289,16 @@ class ClientDocuments(Documents):
         self, name: str, scope: str, kind: str, params: Mapping[str, str] | None
     ) -> dict[str, Any]:
         """Settings that ask for this; Invalid, NotFound."""
-        wanted = {"scope": scope, "params": dict(params or {})}
-        if problems := validate_token_request(wanted):
+        wanted: dict[str, Any] = {"scope": scope, "params": dict(params or {})}
+        problems = validate_token_request(wanted)
+        if scope and "scope" in wanted["params"]:
+            message, remedy = (
+                "is asked for as the scope already",
+                "leave one of them out",
+            )
+            path = "$.params.scope"
+            problems += [Problem(path=path, message=message, remedy=remedy)]
+        if problems:
             raise Invalid(f"the token request of {self.kind.title} {name!r}", problems)
         self.get(name)
         return {"scope": scope, kind: wanted["params"]}

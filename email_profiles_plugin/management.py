@@ -203,12 +203,12 @@ class TokenManagement:
             status = found.status()
         if action not in status.actions:
             able = ", ".join(status.actions) or "nothing"
-            if status.error and not status.actions:
-                able += f" ({status.error})"
-            raise Conflict(
-                f"the token of {profile.name!r} can't be {_PAST[action]} now; "
-                f"it offers {able}"
+            said = f"the token of {profile.name!r} can't be {_PAST[action]} now"
+            why = status.withheld.get(action) or (
+                "" if status.actions else status.error
             )
+            said += f": {why}" if why else ""
+            raise Conflict(f"{said}; it offers {able}")
         return found
 
     def _manageable(self, profile: Profile) -> Manageable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from email_profiles_hookspecs.services import Clock
 from .clock import SystemChance
 from .documents import differing, json_path, rename_reference
 from .documents.shapes import Schema
-from .sealing import Body, Sealer, with_value
+from .sealing import Body, Sealer, value_at, with_value
 from .shelf import Based, Shelf
 from .store import audit, documents
 from .store.documents import Stored
@@ -97,16 +98,21 @@ class Documents(Shelf):
 
     def set_secret(
         self, name: str, field: str, value: str, *, actor: str, based_on: Based = None
-    ) -> Stored:
+    ) -> Applied:
         """Seal *value* as the secret called *field*: `auth.password`, `password`."""
-        with self.database.read() as connection:
-            old = self._found(connection, name, based_on)
-        path = self.sealer.path_of(old.body, field)
-        if path is None:
-            message = f"{field!r} is no secret of this {self.kind.title}"
-            raise Invalid(name, [Problem(path=f"$.{field}", message=message)])
+        old, path = self._secret(name, field, based_on)
         body = with_value(old.body, path, value)
-        return self._apply(body, name, actor, old.revision).stored
+        return self._apply(body, name, actor, old.revision)
+
+    def unset_secret(
+        self, name: str, field: str, *, actor: str, based_on: Based = None
+    ) -> Applied:
+        """Give the secret called *field* up, wherever it is kept."""
+        old, path = self._secret(name, field, based_on)
+        body = with_value(old.body, path, None)
+        value_at(body, path[:-1]).pop(path[-1])
+        without = ["/" + "/".join(path)]
+        return self._apply(body, name, actor, old.revision, without=without)
 
     def prepare(
         self,
@@ -244,6 +250,24 @@ class Documents(Shelf):
         self.database.write(work)
         self.changed()
         return Applied(stored=stored, change=f"{action}d", warnings=tuple(warnings))
+
+    def _secret(
+        self, name: str, field: str, based_on: Based
+    ) -> tuple[Stored, builtins.list[str]]:
+        """The document, and where it has the secret called *field*; Invalid."""
+        with self.database.read() as connection:
+            old = self._found(connection, name, based_on)
+        path = self.sealer.path_of(old.body, field)
+        if path is None:
+            known = self.sealer.fields(old.body)
+            near = difflib.get_close_matches(field[:64], known, n=1)
+            remedy = f"its secrets are {', '.join(known)}" if known else "it has none"
+            if near:
+                remedy = f"did you mean {near[0]}? {remedy}"
+            message = f"{field!r} is no secret of this {self.kind.title}"
+            problem = Problem(path=f"$.{field}", message=message, remedy=remedy)
+            raise Invalid(name, [problem])
+        return old, path
 
     def _follow(
         self, connection: Connection, actor: str, renamed: Stored, old: str

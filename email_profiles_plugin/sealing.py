@@ -12,7 +12,7 @@ from email_profiles_hookspecs import Problem
 from email_profiles_hookspecs.errors import SecretError
 
 from .documents import map_secrets, secret_pointers
-from .documents.shapes import Schema
+from .documents.shapes import Schema, below, here, names
 from .secrets import Keyring
 
 Body = Mapping[str, Any]
@@ -105,6 +105,14 @@ class Sealer:
             if "/" + "/".join(path) in secret_pointers(probe, self.schema(probe)):
                 return path
         return None
+
+    def fields(self, body: Body) -> tuple[str, ...]:
+        """What a document like *body* may have as secrets, as `path_of` takes them."""
+        schema = self.schema(body)
+        top = here(schema, schema)
+        blocks = (top, below(top, schema, "auth"))
+        found = (name for block in blocks for name in names(block))
+        return tuple(name for name in dict.fromkeys(found) if self.path_of(body, name))
 
     def reseal(self, body: Body, id: str) -> dict[str, Any]:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.cli import main
 from email_profiles_plugin.secrets import SecretReader
+from email_profiles_plugin.testing import CertificateAuthority
 
 Run = Callable[..., Result]
 Write = Callable[..., str]
@@ -295,7 +297,7 @@ def test_set_secret_from_a_file(run: Run, write: Write) -> None:
     key = write(f"-----BEGIN\n{CANARY}\n-----END\n", "key.pem")
     result = run("client", "set-secret", "google", "private_key", "--from-file", key)
 
-    assert "google: private_key set (revision 2)\n" == result.output
+    assert "google: private_key set (revision 2)\n" == result.stdout
 
 
 @pytest.mark.parametrize(
@@ -364,6 +366,78 @@ def test_client_list(run: Run, write: Write) -> None:
         "(sealed)"
         == json.loads(run("client", "show", "google", "--json").stdout)["client_secret"]
     )
+
+
+def test_a_client_says_what_to_register(run: Run, write: Write) -> None:
+    """By its lasting id; where nobody grants access by it, nothing is said."""
+    login = {**CLIENT, "name": "login", "issuer": "https://login.example"}
+    plain = run("client", "apply", write(CLIENT))
+    done = run("client", "apply", write(login))
+    shown = json.loads(run("client", "show", "login", "--json").stdout)
+    base = "https://gateway.example/"
+    other = run("client", "show", "login", "--base-url", base)
+
+    uri = f"http://127.0.0.1/oauth2/callback/{shown['id']}"
+    assert "next" not in plain.stdout
+    assert f"next: register the redirect URI {uri} at" in done.stdout
+    assert (1, uri) == (shown["revision"], shown["redirect_uri"])
+    assert f"{base}oauth2/callback/{shown['id']}\n" in other.stdout
+    assert "--base-url" in run("client", "show", "login").stderr
+
+
+def test_keys_and_certificates_are_looked_at(
+    run: Run, write: Write, tmp_path: Path
+) -> None:
+    """When they are stored, not when mail has to go out; shown is whose it is."""
+    foreign = tmp_path / "foreign.pem"
+    for path in (tmp_path / "own.pem", foreign):
+        CertificateAuthority(tmp_path).write_certificate(path, "one.example")
+    key, mark, certificate = (
+        (tmp_path / "own.pem").read_text().partition("-----BEGIN CERTIFICATE-----")
+    )
+    client = {
+        **CLIENT,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "certificate": mark + certificate,
+        "private_key": key,
+    }
+    good = run("client", "apply", write(client))
+    set_ = "client", "set-secret", "google", "private_key", "--from-file"
+    wrong = run(*set_, str(foreign))
+    garbage = run(*set_, write("no key", "key.pem"))
+    broken = run("client", "apply", write({**client, "certificate": "no certificate"}))
+
+    assert ("", 0) == (good.stderr, good.exit_code)
+    assert "$.certificate: is not that of the private key" in wrong.stderr
+    assert "$.private_key: is no private key in PEM form" in garbage.stderr
+    assert "$.certificate: is no X.509 certificate" in broken.stderr
+    run("client", "apply", write(client))
+    shown = run("client", "show", "google").stdout
+    assert re.search(r"^certificate  +.*trustme.*, till \d{4}-", shown, re.MULTILINE)
+    assert "BEGIN" not in shown
+
+
+def test_a_secret_is_removed(run: Run, write: Write) -> None:
+    """By its name; a name that is none is told with those that are."""
+    run("profile", "apply", write(PROFILE))
+    done = run("profile", "unset-secret", "plant-alerts", "password")
+    again = run("profile", "unset-secret", "plant-alerts", "auth.password")
+    wrong = run("profile", "set-secret", "plant-alerts", "pasword", input="x\n")
+
+    assert "plant-alerts: password removed (revision 2)\n" == done.stdout
+    assert "$.auth.password: is not set" in done.stderr
+    assert "auth.password was not set" in again.stdout
+    assert "did you mean password? its secrets are password" in wrong.stderr
+    shown = json.loads(run("profile", "show", "plant-alerts", "--json").stdout)
+    assert "password" not in shown["auth"]
+
+
+def test_nothing_to_apply(run: Run) -> None:
+    """An empty array stores nothing, and that is told."""
+    done = run("client", "apply", "-", input="[]")
+
+    assert (1, "") == (done.exit_code, done.stdout)
+    assert "there is no document" in done.stderr
 
 
 def test_a_change_has_an_actor(

@@ -402,8 +402,74 @@ def test_what_is_pasted_wrongly(bench: Bench, typed: str, said: str) -> None:
     done = bench.run("cloud", "--paste", input=typed)
 
     assert 1 == done.exit_code
-    assert f"error: {said}" in done.stderr or said in done.stderr
+    assert said in done.stderr
+    assert ("pasted in part" in done.stderr) == (typed.strip() != "")
     assert 0 == bench.server.token_requests
+
+
+def test_a_slip_is_asked_for_again(bench: Bench) -> None:
+    """Three times at most, and as long as there is input; then it is granted."""
+    whole: list[str] = []
+
+    def lines() -> Iterator[str]:
+        whole.append(bench.callback(bench.urls[0]))
+        yield "hello\n"
+        yield whole[0].partition("&state")[0] + "\n"
+        yield whole[0] + "\n"
+
+    bench.browse = lambda url: None
+    typed = io.BufferedReader(Typed(lines()))
+    done = bench.run("cloud", "--paste", "--open", input=typed)
+
+    assert 0 == done.exit_code, done.output
+    assert 2 == done.stdout.count("was it pasted whole?")
+    assert "state              valid" in done.stdout.splitlines()
+
+
+def test_an_address_without_its_end(bench: Bench) -> None:
+    """It is said to be cut off; nobody is suspected."""
+
+    def lines() -> Iterator[str]:
+        query = bench.callback(bench.urls[0])
+        yield query[: query.index("iss=") + 12] + "\n"
+
+    bench.browse = lambda url: None
+    typed = io.BufferedReader(Typed(lines()))
+    done = bench.run("cloud", "--paste", "--open", input=typed)
+
+    assert 1 == done.exit_code
+    assert "the answer is cut off" in done.stderr
+    assert "somebody" not in done.stderr
+
+
+def test_a_missing_client_secret_is_told_first(bench: Bench) -> None:
+    """Nobody is sent to a browser for a code that can't be traded in."""
+    bench.profiles.clients.unset_secret("plant-login", "client_secret", actor="test")
+    for way in ((), ("--paste",), ("--device",)):
+        done = bench.run("cloud", "--open" if not way else way[0])
+
+        assert (1, "") == (done.exit_code, done.stdout)
+        assert "'plant-login' has no client secret" in done.stderr
+    assert [] == bench.urls
+
+
+def test_a_refusal_is_kept_where_there_is_no_token(bench: Bench) -> None:
+    """The status says who refused; a token that is there is left alone."""
+    bench.server.rules.approves = False
+    bench.run("cloud", "--open")
+    refused = bench.profiles.tokens.status("cloud")
+    assert "said no" in bench.page
+    bench.server.rules.approves = True
+    bench.run("cloud", "--open")
+    bench.server.rules.approves = False
+    again = bench.run("cloud", "--open")
+    kept = bench.profiles.tokens.status("cloud")
+
+    assert ("needs grant", True) == (refused.state, "access_denied" in refused.error)
+    assert "the person who was asked, or their organisation, said no" in again.stderr
+    assert ("valid", "") == (kept.state, kept.error)
+    bench.profiles.tokens.revoke("cloud")
+    assert "access was given up" in bench.profiles.tokens.status("cloud").error
 
 
 def test_nothing_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,7 +599,7 @@ def test_what_can_not_be_granted(bench: Bench) -> None:
     for name, said in [
         ("nobody", "there is no email profile"),
         ("plain", "has no token: its mode is basic"),
-        ("alone", "can't be granted now; it offers refresh"),
+        ("alone", "can't be granted now: no person grants it access"),
     ]:
         for way in ((), ("--paste",), ("--device",)):
             done = bench.run(name, *way)
@@ -559,8 +625,9 @@ def test_interrupted(bench: Bench) -> None:
         env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
     )
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
-    place = urlsplit(lines[-1].split()[-1])
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert "Ctrl-C ends it\n" == lines[-1]
+    place = urlsplit(lines[-2].split()[-1])
     process.send_signal(2)
     out, err = process.communicate(timeout=30)
 

@@ -83,15 +83,35 @@ def test_a_profile_and_its_client_are_stored(run: Run) -> None:
 
     assert (0, "gmail") == (done.exit_code, shown(run, "gmail")["auth"]["client"])
     assert "4711" == shown(run, "gmail", "client")["client_id"]
+    uid = json.loads(run("show", "gmail", "--json", group="client").stdout)["id"]
+    lines = done.stdout.splitlines()
+    registered = lines.pop(3)
+    uri = f"http://127.0.0.1/oauth2/callback/{uid}"
+    assert f"next: register the redirect URI {uri} " in registered
     assert [
-        "gmail: created (revision 1)",
-        "gmail: created (revision 1)",
+        "OAuth2 client gmail: created (revision 1)",
+        "email profile gmail: created (revision 1)",
         "next: `email-profiles client set-secret gmail client_secret`: the client "
         "secret that the provider gave to your registration",
         "next: `email-profiles token grant gmail`",
         "next: `email-profiles profile test gmail --to ADDR`",
-    ] == done.stdout.splitlines()
+    ] == lines
     assert "warning" not in done.stderr.replace("client_secret", "")
+
+
+def test_what_was_stored_is_told_to_programs(run: Run) -> None:
+    """As JSON; and --document has nothing to say there."""
+    words = "new", "--preset", "relay", "--hostname", "mail.plant.example", "--apply"
+    done, refused = run(*words, "--json"), run(*words, "--document", "client")
+    found = json.loads(done.stdout)
+
+    assert (None, "created", 1) == (
+        found["client"],
+        found["profile"]["change"],
+        found["profile"]["revision"],
+    )
+    assert "profile test relay" in found["next"][-1]
+    assert (2, True) == (refused.exit_code, "--document" in refused.stderr)
 
 
 def test_profiles_share_a_client_that_is_there(run: Run) -> None:
@@ -104,8 +124,9 @@ def test_profiles_share_a_client_that_is_there(run: Run) -> None:
     )
 
     assert (0, "gmail") == (second.exit_code, shown(run, "reports")["auth"]["client"])
-    assert "is there is used" in second.stdout
-    assert "set-secret" not in second.stdout
+    assert "OAuth2 client gmail: is there already" in second.stdout
+    assert "client set-secret gmail client_secret" in second.stdout
+    assert "register" not in second.stdout
     assert (1, "") == (other.exit_code, other.stdout)
     assert "remedy: give another --client" in other.stderr
 
@@ -149,9 +170,10 @@ def test_warnings_are_told_but_for_secrets_that_come_next(run: Run) -> None:
     [
         (["gmial"], "remedy: did you mean gmail? "),
         (["x"], "remedy: `email-profiles profile new --list` has them all"),
-        (["gmail", "--no-interactive"], "$.interactive: "),
+        (["gmail", "--no-interactive"], "--interactive: "),
         (["outlook", "--mode", "basic"], "September 2024"),
-        (["postmark", "--port", "465"], "$.port: Postmark has no port 465"),
+        (["postmark", "--port", "465"], "--port: Postmark has no port 465"),
+        (["m365", "--tenant", "a/b c"], "--tenant: may only have letters"),
         (["ses", "--document", "client"], "needs no OAuth2 client with mode basic"),
         (["gmail", "--from", "no one@"], "$.policy.from_addresses[0]: "),
     ],

@@ -154,7 +154,8 @@ def test_revoke(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     )
     assert [] == [one for one in caplog.records if one.levelno >= logging.WARNING]
     assert "none" == bench.status()["state"]
-    said = "error: the token of 'cloud' can't be revoked now; it offers refresh\n"
+    said = "error: the token of 'cloud' can't be revoked now: there is no token; "
+    said += "it offers refresh\n"
     assert (1, said) == (again.exit_code, again.stderr)
 
 
@@ -173,8 +174,8 @@ def test_interactive(bench: Bench) -> None:
         bench.status()["actions"],
     )
     assert (
-        "error: the token of 'cloud' can't be refreshed now; it offers grant\n"
-        == refused.stderr
+        "error: the token of 'cloud' can't be refreshed now: nobody has granted access "
+        "yet; it offers grant\n" == refused.stderr
     )
     assert 0 == bench.server.token_requests
 

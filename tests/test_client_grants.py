@@ -321,6 +321,41 @@ def test_no_refresh_token_is_given(bench: Bench) -> None:
     assert "EMAIL_PROFILES_REFRESH_TOKEN" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--grant", "client_credentials", *REFRESH), "own credentials bring none"),
+        ((*REFRESH, *CODE), "there is no refresh token yet"),
+    ],
+)
+def test_a_refresh_token_that_can_not_be_there(
+    bench: Bench, words: tuple[str, ...], said: str
+) -> None:
+    """Told with the grant that brings one, and nobody is asked to type it."""
+    done = bench.run(*words)
+
+    assert 1 == done.exit_code
+    assert said in done.stderr
+    assert "put --grant authorization_code before" in done.stderr
+
+
+def test_the_status_is_of_the_test(bench: Bench) -> None:
+    """Where nothing was asked for, the metadata's good answer says nothing."""
+    bench.profiles.clients.unset_secret("plant-login", "client_secret", actor="test")
+    done = bench.run("--json")
+
+    assert "no client secret" in json.loads(done.stdout)["error"]
+    assert json.loads(done.stdout)["status"] is None
+
+
+def test_a_scope_twice(bench: Bench) -> None:
+    """As the scope and as a parameter: which one counts would be anybody's guess."""
+    done = bench.run("--scope", "bar", "--param", "scope=foo")
+
+    assert 1 == done.exit_code
+    assert "$.params.scope: is asked for as the scope already" in done.stderr
+
+
 class Typed(io.RawIOBase):
     """Standard input of somebody who types what *line* gives, when it is there."""
 

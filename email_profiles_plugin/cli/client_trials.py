@@ -163,20 +163,28 @@ def _reports(
         elif kind == "authorization_code":
             report = walk.by_pasting() if paste else walk.by_browser()
         else:
-            token = token or _refresh_token("authorization_code" in wanted[:at])
+            token = token or _refresh_token(wanted[:at], wanted[at + 1 :])
             report = clients.test(name, scope=scope, params=params, refresh_token=token)
         token = report.refresh_token or token
         yield report
 
 
-def _refresh_token(granted: bool) -> str:
-    if granted:
+def _refresh_token(before: Sequence[str], after: Sequence[str]) -> str:
+    """From wherever one can be had, with these grants before it, and after."""
+    if "authorization_code" in before:
         raise Failure(
             "the grant brought no refresh token",
             "ask for one: --scope offline_access, or --authorization-param with "
             "access_type=offline or prompt=consent",
         )
     token = os.environ.get(REFRESH_TOKEN, "").strip()
+    if not token and (before or "authorization_code" in after):
+        brought = "the client's own credentials bring none" if before else ""
+        raise Failure(
+            "there is no refresh token yet" + (f": {brought}" if brought else ""),
+            "put --grant authorization_code before --grant refresh_token, or set "
+            f"{REFRESH_TOKEN}",
+        )
     if not token and sys.stdin is not None and sys.stdin.isatty():
         token = click.prompt("refresh token", hide_input=True, err=True)
     if not (token := token or files.read_line()):

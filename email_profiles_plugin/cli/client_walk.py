@@ -13,9 +13,10 @@ from email_profiles_hookspecs.errors import EmailProfilesError, StateRefused
 
 from .. import grant_rules
 from ..loopback_listener import LoopbackListener, Page
-from . import files, output
+from . import output
 from .failures import Failure
 from .granting import desktop
+from .pasting import pasted
 
 if TYPE_CHECKING:
     from email_profiles_hookspecs import Redirect
@@ -59,11 +60,7 @@ class Walk:
     def by_pasting(self) -> ClientReport:
         """Read from standard input where the browser ended."""
         self._send_off(self._uri(f":{self.port}" if self.port else ""))
-        self.say("then paste the address at which the browser ends, and press Enter:")
-        query = grant_rules.query_of(files.read_line())
-        if not query:
-            raise Failure("no address was pasted", "run the command again")
-        return self._trade_in(query)
+        return pasted(self.say, self._trade_in)
 
     def _uri(self, port: str) -> str:
         uid = self.facade.clients.get(self.name).id

@@ -59,9 +59,48 @@ def _entry(facade: EmailProfiles, stored: Stored) -> dict[str, Any]:
     }
 
 
-client.add_command(documents.show)
+@client.command(examples=["{} google", "{} google --base-url https://gateway.example"])
+@documents.NAME
+@click.option(
+    "--base-url",
+    metavar="URL",
+    default=documents.LOOPBACK,
+    show_default=True,
+    help="Where the console, or a host's own pages, are; else `token grant`'s.",
+)
+@AS_JSON
+@opens
+def show(facade: EmailProfiles, name: str, base_url: str, as_json: bool) -> None:
+    """
+    Print the OAuth2 client NAME, and the redirect URI to register for it.
+
+    Of a secret only where it comes from.
+    """
+    from ..documents.keys import subject
+
+    stored = facade.clients.get(name)
+    document = documents.shown(facade.clients, stored)
+    known: dict[str, Any] = {
+        "id": stored.id,
+        "revision": stored.revision,
+        "redirect_uri": documents.redirect_uri(stored, base_url),
+    }
+    if as_json:
+        output.print_json({**document, **known})
+        return
+    if certificate := document.get("certificate"):
+        document["certificate"] = subject(certificate)
+    output.properties([*output.flat(document), *known.items()])
+    if base_url == documents.LOOPBACK:
+        output.note(
+            "this redirect URI is for `token grant`, at any port; for the console, or "
+            "a host's own pages, give their --base-url"
+        )
+
+
 client.add_command(documents.apply)
 client.add_command(documents.set_secret)
+client.add_command(documents.unset_secret)
 
 
 @client.command(examples=["{} google"])

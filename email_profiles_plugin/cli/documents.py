@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NAME = click.argument("name")
 
+LOOPBACK = "http://127.0.0.1"
+"""Where `token grant` listens, at any port (RFC 8252, 7.3)."""
+
 
 @click.command(cls=Command, examples=["{} {name}", "{} {name} --json"])
 @NAME
@@ -27,7 +30,7 @@ NAME = click.argument("name")
 def show(documents: Documents, name: str, as_json: bool) -> None:
     """Print the document NAME; of a secret only where it comes from."""
     stored = documents.get(name)
-    masked = _masked(documents, stored.body)
+    masked = shown(documents, stored)
     if as_json:
         output.print_json(masked)
         return
@@ -54,6 +57,8 @@ def apply(documents: Documents, paths: tuple[str, ...]) -> None:
     and every mistake in it is told.
     """
     given = files.read_documents(paths)
+    if not given:
+        raise Failure("nothing stored: there is no document in what was given")
     done: list[str] = []
     for one in given:
         label = _label(one) if len(given) > 1 else ""
@@ -81,6 +86,30 @@ def _store(
         output.warn(f"{applied.stored.name}: {problem}")
     revision = f"(revision {applied.stored.revision})"
     output.say(f"{applied.stored.name}: {applied.change} {revision}")
+    new = applied.change != "unchanged" and documents.kind.name == "oauth2_client"
+    if new and needs_registration(applied.stored):
+        output.say(f"next: {registration(applied.stored)}")
+
+
+def needs_registration(client: Stored) -> bool:
+    """Whether a person can grant access by this OAuth2 client, in a browser."""
+    return bool(client.body.get("authorization_endpoint") or client.body.get("issuer"))
+
+
+def registration(client: Stored) -> str:
+    """What is to be done for that at the authorization server."""
+    return (
+        f"register the redirect URI {redirect_uri(client)} at the authorization server "
+        "(it is for `token grant`, at any port; `email-profiles client show "
+        f"{client.name} --base-url URL` has the console's)"
+    )
+
+
+def redirect_uri(stored: Stored, base_url: str = LOOPBACK) -> str:
+    """Where an OAuth2 client's browsers come back to under *base_url*; Invalid."""
+    from .. import grant_rules
+
+    return grant_rules.redirect_uri(base_url, stored.id)
 
 
 def _label(given: files.Given) -> str:
@@ -114,8 +143,25 @@ def set_secret(documents: Documents, name: str, field: str, path: str | None) ->
     value = files.read_text(path).rstrip("\r\n") if path else _asked(field)
     if not value:
         raise Failure(f"no secret was given for {field}")
-    stored = documents.set_secret(name, field, value, actor=actor())
-    output.say(f"{name}: {field} set (revision {stored.revision})")
+    applied = documents.set_secret(name, field, value, actor=actor())
+    told = {field, f"auth.{field}"}
+    for problem in applied.warnings:
+        if problem.path.removeprefix("$.") in told | {"certificate"}:
+            output.warn(f"{name}: {problem}")
+    output.say(f"{name}: {field} set (revision {applied.stored.revision})")
+
+
+@click.command("unset-secret", cls=Command, examples=["{} {name} FIELD"])
+@NAME
+@click.argument("field")
+@opens_documents
+def unset_secret(documents: Documents, name: str, field: str) -> None:
+    """Remove the secret FIELD of NAME: what is sealed, or where it is read from."""
+    applied = documents.unset_secret(name, field, actor=actor())
+    for problem in applied.warnings:
+        output.warn(f"{name}: {problem}")
+    done = "was not set" if applied.change == "unchanged" else "removed"
+    output.say(f"{name}: {field} {done} (revision {applied.stored.revision})")
 
 
 def _asked(field: str) -> str:
@@ -166,6 +212,11 @@ def full(documents: Documents, stored: Stored) -> dict[str, Any]:
     masked = _masked(documents, stored.body)
     filled: dict[str, Any] = with_defaults(masked, documents.kind.schema(stored.body))
     return filled
+
+
+def shown(documents: Documents, stored: Stored) -> dict[str, Any]:
+    """The document, its secrets masked."""
+    return _masked(documents, stored.body)
 
 
 def _masked(documents: Documents, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from email_profiles_hookspecs.errors import (
 from .. import grant_rules
 from ..clock import SystemChance, SystemClock
 from ..loopback_listener import LoopbackListener, Page
-from . import files, output
+from . import output
 from .failures import Failure
 from .opening import actor
+from .pasting import pasted
 
 if TYPE_CHECKING:
     from email_profiles_hookspecs import Device, TokenStatus
@@ -83,11 +84,9 @@ class Granting:
         """Read from standard input where the browser ended, and end the grant."""
         uri = self.redirect_uri or self._own_uri(f":{self.port}" if self.port else "")
         self._send_off(uri)
-        self.say("then paste the address at which the browser ends, and press Enter:")
-        query = grant_rules.query_of(files.read_line())
-        if not query:
-            raise Failure("no address was pasted", "run the command again")
-        return self.facade.tokens.complete(query, self._session).status
+        return pasted(
+            self.say, lambda query: self.facade.tokens.complete(query, self._session)
+        ).status
 
     def by_device(self, pause: Callable[[float], None] | None = None) -> TokenStatus:
         """Show a code, and ask until it was typed somewhere (RFC 8628)."""
@@ -97,6 +96,7 @@ class Granting:
         self.say(f"  {device.verification_uri}")
         self.say("and type there:")
         self.say(f"  {device.user_code}")
+        self.say("Ctrl-C ends it")
         if device.verification_uri_complete:
             self.say("or open this, which has the code in it:")
             self.say(f"  {device.verification_uri_complete}")
@@ -122,6 +122,7 @@ class Granting:
         self.say(f"within {MINUTES} minutes, open in a browser:")
         self.say(f"  {url}")
         self.say(f"it comes back to {redirect_uri}")
+        self.say("Ctrl-C ends it")
         if self.opening and not (desktop() and webbrowser.open(url)):
             output.warn("there is no desktop here: open the address by hand")
 

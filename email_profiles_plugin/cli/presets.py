@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import output
+from . import documents, output
 from .commands import AS_JSON, Command
 from .failures import Failure, Mistakes
 from .opening import actor, opened
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..presets import Choices, Made, Preset
     from ..profiles import Applied
     from ..runtime import EmailProfiles
+    from ..store.documents import Stored
 
 
 @click.command(
@@ -57,16 +59,14 @@ if TYPE_CHECKING:
 @click.option(
     "--document",
     type=click.Choice(["profile", "client"]),
-    default="profile",
-    show_default=True,
-    help="Which document to print.",
+    help="Which document to print; the profile unless told.",
 )
 @click.option("--apply", "storing", is_flag=True, help="Store them, and print neither.")
 @AS_JSON
 def new(
     preset: str | None,
     listing: bool,
-    document: str,
+    document: str | None,
     storing: bool,
     as_json: bool,
     **options: Any,
@@ -81,6 +81,8 @@ def new(
     """
     from ..presets import Choices
 
+    if storing and document is not None:
+        raise click.UsageError("--apply stores both documents: give no --document.")
     if listing or preset is None:
         _list(as_json)
         return
@@ -89,9 +91,9 @@ def new(
     made = _made(found, choices)
     if storing:
         with opened(click.get_current_context()) as facade:
-            _store(facade, made, choices)
+            _store(facade, made, choices, as_json=as_json)
     else:
-        _print(found, made, document)
+        _print(found, made, document or "profile")
     for note in made.notes:
         output.note(note)
 
@@ -149,14 +151,21 @@ def _find(name: str) -> Preset:
 
 def _made(preset: Preset, choices: Choices) -> Made:
     """As `make`; what does not go together is told by the options' names."""
+    from attrs import evolve, fields_dict
+
     from email_profiles_hookspecs.errors import Invalid
 
-    from ..presets import make
+    from ..presets import Choices, make
 
+    paths = {f"$.{name}": name.replace("_", "-") for name in fields_dict(Choices)}
     try:
         return make(preset, choices)
     except Invalid as error:
-        raise Mistakes(error) from error
+        told = [
+            evolve(one, path=f"--{paths[one.path]}") if one.path in paths else one
+            for one in error.problems
+        ]
+        raise Mistakes(Invalid(error.what, told)) from error
 
 
 def _print(preset: Preset, made: Made, document: str) -> None:
@@ -175,7 +184,9 @@ def _print(preset: Preset, made: Made, document: str) -> None:
         output.note("its OAuth2 client is applied first: --document client prints it")
 
 
-def _store(facade: EmailProfiles, made: Made, choices: Choices) -> None:
+def _store(
+    facade: EmailProfiles, made: Made, choices: Choices, *, as_json: bool
+) -> None:
     taken = {stored.name: stored for stored in facade.clients.list()}
     name = made.profile["name"]
     if any(stored.name == name for stored in facade.profiles.list()):
@@ -194,12 +205,42 @@ def _store(facade: EmailProfiles, made: Made, choices: Choices) -> None:
                 "give another --client",
             )
     _need(made, ("profile",) if there is not None else ("profile", "client"))
+    done: dict[str, Any] = {"client": None}
     if there is not None:
-        output.say(f"{there.name}: an OAuth2 client that is there is used")
+        done["client"] = _done(there, "unchanged")
     elif client is not None:
-        _tell(facade.clients.apply(client, actor=actor()), made, "client")
-    _tell(facade.profiles.apply(made.profile, actor=actor()), made, "profile")
-    _next(made, there is not None)
+        applied = facade.clients.apply(client, actor=actor())
+        _warn(applied, made, "client")
+        done["client"] = _done(applied.stored, applied.change)
+    applied = facade.profiles.apply(made.profile, actor=actor())
+    _warn(applied, made, "profile")
+    done["profile"] = _done(applied.stored, applied.change)
+    done["next"] = list(_next(facade, made, done["client"]))
+    _show(done, there, as_json=as_json)
+
+
+def _done(stored: Stored, change: str) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "name": stored.name,
+        "revision": stored.revision,
+        "change": change,
+    }
+
+
+def _show(done: dict[str, Any], there: Stored | None, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(done)
+        return
+    for title, key in (("OAuth2 client", "client"), ("email profile", "profile")):
+        one = done[key]
+        if key == "client" and there is not None:
+            output.say(f"{title} {there.name}: is there already, and is used")
+        elif one is not None:
+            said = f"{one['change']} (revision {one['revision']})"
+            output.say(f"{title} {one['name']}: {said}")
+    for line in done["next"]:
+        output.say(f"next: {line}")
 
 
 _OPTIONS = {
@@ -221,26 +262,30 @@ def _need(made: Made, documents: tuple[str, ...]) -> None:
     raise Failure("nothing stored: not all is given", f"give {', '.join(given)}")
 
 
-def _tell(applied: Applied, made: Made, document: str) -> None:
-    """What was done; a secret that is to be set is told among what comes next."""
+def _warn(applied: Applied, made: Made, document: str) -> None:
+    """A secret that is to be set is told among what comes next, not here."""
     pending = {f".{one.field}" for one in made.secrets if one.document == document}
     for problem in applied.warnings:
         if not problem.path.endswith(tuple(pending)):
             output.warn(f"{applied.stored.name}: {problem}")
-    revision = f"(revision {applied.stored.revision})"
-    output.say(f"{applied.stored.name}: {applied.change} {revision}")
 
 
-def _next(made: Made, client_there: bool) -> None:
-    profile, client = made.profile["name"], made.client
+def _next(
+    facade: EmailProfiles, made: Made, client: dict[str, Any] | None
+) -> Iterator[str]:
+    """What is left to be done, in its order; *client* as it was stored."""
+    profile = made.profile["name"]
+    stored = facade.clients.get(client["name"]) if client is not None else None
     for secret in made.secrets:
         whose = profile
-        if secret.document == "client" and client is not None:
-            if client_there:
+        if secret.document == "client" and stored is not None:
+            if stored.body.get(secret.field) is not None:
                 continue
-            whose = client["name"]
+            whose = stored.name
         command = f"{secret.document} set-secret {whose} {secret.field}"
-        output.say(f"next: `email-profiles {command}`: {secret.meaning}")
+        yield f"`email-profiles {command}`: {secret.meaning}"
     if made.profile["auth"].get("interactive"):
-        output.say(f"next: `email-profiles token grant {profile}`")
-    output.say(f"next: `email-profiles profile test {profile} --to ADDR`")
+        if stored is not None and client is not None and client["change"] == "created":
+            yield documents.registration(stored)
+        yield f"`email-profiles token grant {profile}`"
+    yield f"`email-profiles profile test {profile} --to ADDR`"

@@ -88,6 +88,7 @@ def _security(smtp: Mapping[str, Any]) -> str:
 profile.add_command(documents.show)
 profile.add_command(documents.apply)
 profile.add_command(documents.set_secret)
+profile.add_command(documents.unset_secret)
 
 
 @profile.command(examples=["{} plant-alerts", "{} plant-alerts --force"])

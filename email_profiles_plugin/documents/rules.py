@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeGuard
 
+from . import keys
 from .hosts import (
     PROTOCOLS,
     address_mistake,
@@ -290,6 +291,7 @@ def warnings_of_client(document: Mapping[str, Any]) -> Iterator[Finding]:
             f"is not set, and {method} needs it",
             "set it, or choose none for a public client",
         )
+    yield from keys.of_client(document)
 
 
 def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -180,7 +180,9 @@ def _against(document: object, schema: Mapping[str, Any]) -> list[Finding]:
 
 def _of_secret(place: Place, secrets: Mapping[Place, object]) -> Finding:
     if secrets[place] == "":
-        return Finding(place, "is empty", "leave it out for none")
+        return Finding(
+            place, "is empty", "leave it out; `unset-secret` removes a stored one"
+        )
     return Finding(place, SECRET_FORM, SECRET_REMEDY)
 
 

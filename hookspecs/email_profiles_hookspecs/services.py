@@ -50,7 +50,11 @@ class Timing:
 
 @frozen(kw_only=True)
 class TokenStatus:
-    """What the manage-token page shows; *error* is why there is no valid token."""
+    """
+    What the manage-token page shows; *error* is why there is no valid token.
+
+    *withheld* may say why an action is not among *actions* now.
+    """
 
     state: TokenState
     expires_at: datetime | None = None
@@ -60,6 +64,7 @@ class TokenStatus:
     has_refresh_token: bool = False
     error: str = ""
     actions: tuple[TokenAction, ...] = ()
+    withheld: Mapping[TokenAction, str] = field(factory=dict, hash=False)
 
 
 @frozen(kw_only=True)

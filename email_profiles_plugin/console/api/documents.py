@@ -178,8 +178,7 @@ class Collection:
             actor=asked.call.actor,
             based_on=conditions.based_on(asked.call, stored),
         )
-        change: Any = "changed" if changed.revision > stored.revision else "unchanged"
-        return self._done(asked.call, changed, change)
+        return self._done(asked.call, changed.stored, changed.change, changed.warnings)
 
     def duplicate(self, asked: Asked) -> Response:
         """Another one of the same settings, without its secrets."""

@@ -21,7 +21,12 @@ from email_profiles_hookspecs import (
     TokenStatus,
     sasl,
 )
-from email_profiles_hookspecs.errors import NeedsGrant, NotFound, TokenError
+from email_profiles_hookspecs.errors import (
+    GrantRefused,
+    NeedsGrant,
+    NotFound,
+    TokenError,
+)
 from email_profiles_hookspecs.services import TokenAction
 
 from . import remarks
@@ -105,7 +110,11 @@ class OAuth2:
         status = self.services.tokens.status()
         if self._interactive:
             status = self._of_a_person(status)
-        return evolve(status, actions=tuple(self._actions(status)))
+        actions = tuple(self._actions(status))
+        withheld = remarks.withheld(
+            actions, self._client(), status.error, interactive=self._interactive
+        )
+        return evolve(status, actions=actions, withheld=withheld)
 
     def refresh(self, deadline: float) -> TokenStatus:
         self.services.tokens.renew(self.fetch, deadline)
@@ -146,7 +155,11 @@ class OAuth2:
         meanwhile. Without a refresh token the access token is kept, and `error` says
         what to do.
         """
-        code, pending = self._grants.code(query, kept)
+        try:
+            code, pending = self._grants.code(query, kept)
+        except GrantRefused as error:
+            self._note(error, deadline)
+            raise
 
         def redeem(previous: Token | None, limit: float) -> Token:
             return self._grants.authorization_code(code, pending, redirect_uri, limit)
@@ -165,11 +178,27 @@ class OAuth2:
         GrantRefused where the person refused (`access_denied`) or was too slow
         (`expired_token`).
         """
-        token = self._grants.device_code(device, deadline)
+        try:
+            token = self._grants.device_code(device, deadline)
+        except GrantRefused as error:
+            self._note(error, deadline)
+            raise
         if token is None:
             return None
         self.services.tokens.grant(lambda previous, limit: token, deadline)
         return self.status()
+
+    def _note(self, refusal: GrantRefused, deadline: float) -> None:
+        """Where there is no token, this is why; one that is there is left alone."""
+        status = self.services.tokens.status()
+        if status.has_refresh_token or status.state in ("valid", "expiring"):
+            return
+
+        def refuse(previous: Token | None, limit: float) -> Token:
+            raise refusal
+
+        with suppress(TokenError):
+            self.services.tokens.grant(refuse, deadline)
 
     @property
     def _interactive(self) -> bool:
@@ -195,7 +224,7 @@ class OAuth2:
         good, found = status.state in ("valid", "expiring"), [status.error]
         if not status.has_refresh_token:
             if not good:
-                missing = status.error or "nobody has granted access yet"
+                missing = status.error or remarks.missing(status.generation)
                 if status.state == "expired":
                     missing = str(self._not_renewable())
                 return evolve(status, state="needs grant", error=missing)

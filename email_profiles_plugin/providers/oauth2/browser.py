@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from attrs import asdict, field, frozen
 
 from email_profiles_hookspecs import HttpReply, OAuth2Client
-from email_profiles_hookspecs.errors import TokenError
+from email_profiles_hookspecs.errors import GrantRefused, TokenError
 
 AGAIN = "begin again to grant access"
 
@@ -99,9 +99,12 @@ def check_issuer(query: Mapping[str, str], pending: Pending) -> None:
     said = query.get("iss")
     if said is None and pending.promised and not query.get("error"):
         raise TokenError(
-            "the answer does not say whose it is (iss), as the metadata promises",
+            "the answer does not say whose it is (iss), as the metadata promises; "
+            "it may have been cut off",
             f"{AGAIN}; should it happen again, ask who runs the authorization server",
         )
+    if said is not None and said != pending.issuer and pending.issuer.startswith(said):
+        raise TokenError("the answer is cut off: its issuer (iss) is not whole", AGAIN)
     if said is not None and pending.issuer and said != pending.issuer:
         raise TokenError(
             f"the answer is of issuer {said[:200]!r}, not {pending.issuer!r}; "
@@ -122,6 +125,16 @@ def refusal(query: Mapping[str, str]) -> HttpReply | None:
         name: query[name] for name in ("error", "error_description") if name in query
     }
     return HttpReply(status=400, headers={}, body=json.dumps(said).encode())
+
+
+def told(refusal: GrantRefused) -> GrantRefused:
+    """*refusal*; `access_denied` with who says so (RFC 6749, 4.1.2.1)."""
+    if refusal.error != "access_denied":
+        return refusal
+    said = (
+        f"the person who was asked, or their organisation, said no: {refusal.message}"
+    )
+    return GrantRefused(said, refusal.error, refusal.remedy)
 
 
 def code(query: Mapping[str, str]) -> str:

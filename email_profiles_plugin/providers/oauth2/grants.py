@@ -109,6 +109,7 @@ class Grants:
             **self._parameters("authorization_params"),
         }
         endpoint = server.needed("authorization_endpoint")
+        server.proof()  # what the code can't be traded in without is missed now
         pending = Pending(
             verifier=verifier,
             client=client.id,
@@ -123,7 +124,10 @@ class Grants:
         pending = Pending.read(kept, self.client())
         browser.check_issuer(query, pending)
         if (refusal := browser.refusal(query)) is not None:
-            self.services.tokens.parse(refusal)  # raises what the server says
+            try:
+                self.services.tokens.parse(refusal)  # raises what the server says
+            except GrantRefused as error:
+                raise browser.told(error) from error
         return browser.code(query), pending
 
     def authorization_code(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
 from email_profiles_hookspecs import OAuth2Client, jwt
+from email_profiles_hookspecs.services import TokenAction
 
 CLAIMS = ("email", "upn", "preferred_username", "unique_name")
 """Where authorization servers name the account that access was granted to."""
@@ -57,6 +59,36 @@ def without_refresh_token(client: OAuth2Client | None) -> str:
             "(some servers want access_type=offline)"
         )
     return f"{how}, and grant access anew"
+
+
+def missing(generation: int) -> str:
+    """Why there is no token that a person granted, after so many."""
+    if not generation:
+        return "nobody has granted access yet"
+    return "access was given up, or what it was granted for was changed since"
+
+
+def withheld(
+    actions: Collection[str],
+    client: OAuth2Client | None,
+    error: str,
+    *,
+    interactive: bool,
+) -> dict[TokenAction, str]:
+    """Why an action is not among *actions*; *error*: why there is no token."""
+    grant = f"OAuth2 client {client.name!r} has no" if client else "its client is gone"
+    if not interactive:
+        off = "no person grants it access, its interactive is off"
+        reasons: dict[TokenAction, str] = {"grant": off, "device": off}
+    elif client is None:
+        reasons = {"grant": grant, "device": grant}
+    else:
+        reasons = {
+            "grant": f"{grant} authorization_endpoint, and no issuer",
+            "device": f"{grant} device_authorization_endpoint",
+        }
+    reasons |= {"refresh": error, "revoke": "there is no token"}
+    return {key: why for key, why in reasons.items() if key not in actions and why}
 
 
 def _names(token: object) -> list[str]:

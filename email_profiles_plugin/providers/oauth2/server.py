@@ -49,14 +49,13 @@ class Server:
 
     def post(self, endpoint: str, form: Mapping[str, str]) -> HttpReply:
         """The request, with the client's proof of who it is."""
+        return self._request("POST", endpoint, form=form, proof=self.proof())
+
+    def proof(self) -> Proof:
+        """The client's proof of who it is; TokenError, SecretError: it has none."""
         services = self.services
         now, unique = services.clock.now(), self.unique()
-        return self._request(
-            "POST",
-            endpoint,
-            form=form,
-            proof=prove(self.client, services.secrets, now, unique),
-        )
+        return prove(self.client, services.secrets, now, unique)
 
     def promises_issuer(self) -> bool:
         """
