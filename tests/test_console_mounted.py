@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
+from email_profiles_hookspecs.errors import StoreUnavailable
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.console import Role, User, create_app
 
@@ -260,6 +261,32 @@ def test_in_a_starlette_application_at_two_paths(
         ]
 
     assert [200, 303] == statuses
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError("c4n4ry"), 500), (StoreUnavailable("c4n4ry: it is locked"), 503)],
+)
+@pytest.mark.parametrize("path", ["/plugins", "/api/v1/plugins"])
+def test_a_sign_in_that_fails_lets_nobody_in(
+    profiles: EmailProfiles,
+    serve_console: Callable[..., ConsoleServer],
+    error: Exception,
+    status: int,
+    path: str,
+) -> None:
+    """And tells nothing; headers and all are as ever."""
+
+    def fail(request: Request) -> User | None:
+        raise error
+
+    answer = serve_console(profiles, authenticate=fail).browser().get(path)
+
+    assert (status, False) == (answer.status_code, "c4n4ry" in answer.text)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert ("/api/" in path) == (
+        answer.headers["Content-Type"] == "application/problem+json"
+    )
 
 
 def test_more_names_may_be_allowed(

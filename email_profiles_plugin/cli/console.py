@@ -7,6 +7,7 @@ import logging
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -165,8 +166,8 @@ def _welcome(facade: EmailProfiles, place: Place, *, browse: bool) -> None:
     output.say(f"within {MINUTES} minutes, this signs one browser in:")
     output.say(f"  {found}")
     output.note("Ctrl-C ends it; `email-profiles console link` prints another link")
-    if browse and desktop():
-        webbrowser.open(found)
+    if browse and desktop():  # it may wait for the browser, which waits for us
+        Thread(target=webbrowser.open, args=(found,), daemon=True).start()
 
 
 def _failure(error: OSError, place: Place) -> Failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,6 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from . import headers
 from .access import Role, User, may
 from .limits import Attempts
 from .sessions import Sessions, Visit
@@ -51,24 +50,14 @@ class Console:
         return urlsplit(self.base_url).path
 
 
-@frozen(kw_only=True)
-class Upload:
-    """A file that a form brought by the input of that *name*."""
-
-    name: str
-    filename: str
-    content_type: str
-    data: bytes = field(repr=False)
-
-
 @define(kw_only=True, eq=False)
 class Call:
     """
     One request, after access, origin and size were looked at.
 
     *session*: of this browser, and nobody else can guess it. *form*: what a page's
-    form holds, files left out; *files*: those; *body*: the octets that came. *csrf*:
-    what a form has to bring back. *visit*: what the browser's cookie will hold.
+    form holds; *body*: the octets that came. *csrf*: what a form has to bring back.
+    *visit*: what the browser's cookie will hold.
     """
 
     request: Request
@@ -77,7 +66,6 @@ class Call:
     session: str = field(default="", repr=False)
     csrf: str = field(default="", repr=False)
     form: Form = field(factory=Form, repr=False)
-    files: tuple[Upload, ...] = ()
     body: bytes = field(default=b"", repr=False)
     visit: Visit = field(factory=Visit, repr=False)
 
@@ -111,23 +99,11 @@ class Call:
         return f"{self.console.path}{path}"
 
     def page(
-        self,
-        template: str,
-        /,
-        *,
-        status: int = 200,
-        submits_to: Collection[str] = (),
-        **context: Any,
+        self, template: str, /, *, status: int = 200, **context: Any
     ) -> HTMLResponse:
-        """
-        The page that *template* makes; `call` is this.
-
-        *submits_to*: addresses elsewhere that a form on it ends at, by a redirect.
-        """
+        """The page that *template* makes; `call` is this."""
         found = self.console.templates.get_template(template)
-        response = HTMLResponse(found.render(call=self, **context), status)
-        response.headers[headers.POLICY] = headers.policy(submits_to)
-        return response
+        return HTMLResponse(found.render(call=self, **context), status)
 
     def to(self, name: str, /, *, said: str = "", **params: str) -> Response:
         """Send the browser to another place (303), which tells what was *said*."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from urllib.parse import quote
 
 from attrs import frozen
 from starlette.datastructures import MutableHeaders
@@ -12,7 +13,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from email_profiles_hookspecs.errors import StoreUnavailable
+
 from . import headers, origins
+from .problems import ProblemDetails
 
 LOGGER = logging.getLogger(__name__)
 ACCESS = logging.getLogger(f"{__name__}.access")
@@ -62,7 +66,6 @@ class Frame:
                 answered = MutableHeaders(scope=message)
                 for name, value in headers.ALWAYS.items():
                     answered.setdefault(name, value)
-                answered.setdefault(headers.POLICY, headers.policy())
             await send(message)
 
         try:
@@ -72,29 +75,34 @@ class Frame:
                 await self.app(scope, receive, dressed)
         except ClientDisconnect:
             status = status or 499
-        except Exception:
-            LOGGER.exception("%s %s failed", request.method, scope["path"])
+        except Exception as error:
+            LOGGER.exception("%s %s failed", request.method, quote(scope["path"]))
             if not status:
-                await _failed()(scope, receive, dressed)
-                status = 500
+                await self._failed(request, error)(scope, receive, dressed)
         finally:
             self._log(request, status)
 
     def _log(self, request: Request, status: int) -> None:
         who = request.client.host if request.client else "-"
-        ACCESS.info("%s %s %s %d", who, request.method, request.scope["path"], status)
+        path = quote(request.scope["path"])  # what was escaped makes no line of its own
+        ACCESS.info("%s %s %s %d", who, request.method, path, status)
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """What nobody expected, by no template: that might be what failed."""
+        status, kind = HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error"
+        said = "something went wrong here; the log of the console says what"
+        headers = {}
+        if isinstance(error, StoreUnavailable):
+            status, kind = HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"
+            said = "the store can't be used now; the log of the console says why"
+            headers = {"Retry-After": "5"}
+        if request.scope["path"].startswith(f"{self.path}/api/"):
+            return ProblemDetails(status, kind, said, headers=headers).response()
+        return PlainTextResponse(f"{said.capitalize()}.\n", status, headers)
 
 
 def _misdirected() -> Response:
     return PlainTextResponse(
         "This is not reached by that name: see the console's base URL.\n",
         HTTPStatus.MISDIRECTED_REQUEST,
-    )
-
-
-def _failed() -> Response:
-    """Without a template: it might be what failed."""
-    return PlainTextResponse(
-        "Something went wrong here. The log of the console says what.\n",
-        HTTPStatus.INTERNAL_SERVER_ERROR,
     )

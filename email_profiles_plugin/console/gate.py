@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from attrs import frozen
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -20,7 +19,7 @@ from email_profiles_hookspecs.errors import EmailProfilesError
 
 from . import origins, refusals
 from .access import may
-from .calls import Call, Console, Form, Upload
+from .calls import Call, Console, Form
 from .identity import Identity
 from .places import Place
 from .refusals import Refusal
@@ -168,24 +167,12 @@ async def _take(call: Call, place: Place) -> None:
         return
     try:
         async with request.form(
-            max_files=place.files, max_fields=FIELDS, max_part_size=place.most
+            max_files=0, max_fields=FIELDS, max_part_size=place.most
         ) as found:
             pairs = found.multi_items()
             call.form = Form([(k, v) for k, v in pairs if isinstance(v, str)])
-            call.files = tuple(
-                [await _upload(k, v) for k, v in pairs if isinstance(v, UploadFile)]
-            )
     except HTTPException as error:
         raise Refusal(HTTPStatus.BAD_REQUEST, error.detail) from error
-
-
-async def _upload(name: str, file: UploadFile) -> Upload:
-    return Upload(
-        name=name,
-        filename=file.filename or "",
-        content_type=file.content_type or "application/octet-stream",
-        data=await file.read(),
-    )
 
 
 def _bounded(request: Request, most: int) -> Callable[[], Awaitable[Message]]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from .origins import origin
-
-POLICY = "Content-Security-Policy"
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    )
+)
+"""Nothing inline, no script, nothing from elsewhere; forms end here."""
 
 ALWAYS = {
+    "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": (
@@ -22,22 +29,3 @@ ALWAYS = {
     "Cache-Control": "no-store",
 }
 """Set where an answer does not say otherwise itself."""
-
-
-def policy(submits_to: Collection[str] = ()) -> str:
-    """
-    The Content-Security-Policy of a page: nothing inline, nothing from elsewhere.
-
-    A form ends here, or by a redirect at the origin of one of *submits_to*.
-    """
-    ends = ["'self'", *sorted({origin(url) for url in submits_to} - {""})]
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            f"form-action {' '.join(ends)}",
-            "frame-ancestors 'self'",
-            "base-uri 'none'",
-        )
-    )

@@ -21,7 +21,7 @@ class Place:
     *endpoint* runs in a thread, so that it may wait for the store or for a server.
     *name* is what `Call.url` takes; one name for all methods of a path. *api*: of the
     JSON API, where a mistake is answered by problem details instead of a page. *most*
-    octets may be sent, and of a page's form *files* files.
+    octets may be sent; no file is taken anywhere.
     """
 
     method: str
@@ -31,4 +31,3 @@ class Place:
     endpoint: Endpoint
     api: bool = False
     most: int = 1_048_576
-    files: int = 0

@@ -28,7 +28,8 @@ def sign_in(call: Call) -> Response:
         response = call.to("sign_in")
     else:
         response = call.page("sign_in.html", failed="")
-    response.headers["Referrer-Policy"] = "no-referrer" if code else "same-origin"
+    if code:  # the page itself may not: its form's Origin would be null
+        response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
