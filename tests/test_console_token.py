@@ -211,6 +211,20 @@ def test_refresh(bench: Bench) -> None:
     assert 1 == shown.text.count("make a new one at Microsoft Entra")
 
 
+def test_a_profile_that_rests_or_is_disabled(bench: Bench) -> None:
+    """Until when its mail waits is told, and why."""
+    robot = bench.profiles.resolve("robot")
+    assert robot is not None
+    bench.profiles.outbox.record.pause(robot, "the server is <away>", "wait for it")
+    anna = bench.browser()
+    page = anna.get(bench.path("robot"))
+    for wanted in ("Rests until", "the server is &lt;away&gt;", "wait for it"):
+        assert wanted in page.text
+    document = bench.profiles.profiles.export("robot")
+    bench.profiles.profiles.apply({**document, "enabled": False}, actor="test")
+    assert "is disabled" in anna.get(bench.path("robot")).text
+
+
 def test_revoke_asks_first(bench: Bench) -> None:
     """The page before says what it means."""
     anna = bench.browser()

@@ -48,12 +48,17 @@ _BETWEEN = re.compile(r"""[,;\n](?=(?:[^"]*"[^"]*")*[^"]*$)""")
 
 @frozen(kw_only=True)
 class Tested:
-    """What is tested: a stored profile's name, or a document; and where it is typed."""
+    """
+    What is tested: a stored profile's name, or a document; and where it is typed.
+
+    *id*: of the stored profile. *back*: its token's page, if it has any.
+    """
 
     name: str
     body: Mapping[str, Any] = field(repr=False)
     target: str | Mapping[str, Any] = field(repr=False)
     here: str
+    id: str = ""
     back: str = ""
     without: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -123,6 +128,7 @@ def _stored(call: Call) -> Tested:
         body=stored.body,
         target=stored.name,
         here=call.url("trial", id=stored.id),
+        id=stored.id,
         back=call.url("token", id=stored.id) if _has_token(call, stored) else "",
     )
 
