@@ -591,6 +591,8 @@ def test_catalogue(reader: Browser) -> None:
     schema = reader.get(f"{API}/schemas/email_profile:basic")
     assert "application/schema+json" == schema.headers["Content-Type"]
     assert "basic" == schema.json()["properties"]["auth"]["properties"]["mode"]["const"]
+    client = reader.get(f"{API}/schemas/oauth2_client").json()
+    assert "urn:email-profiles:secret" == client["$defs"]["secret"]["$id"]
     problem(reader.get(f"{API}/schemas/x"), 404, "not-found")
 
     assert "gmail" in [
