@@ -55,6 +55,23 @@ def admin(console: ConsoleServer) -> Browser:
     return console.api(Role.ADMIN)
 
 
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleServer]:
+    """A console for tests that change nothing but tokens."""
+    home = tmp_path_factory.mktemp("reading") / "home"
+    with (
+        EmailProfiles.open(home, deliver=False, only=()) as profiles,
+        ConsoleServer(profiles) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def reader(reading: ConsoleServer) -> Browser:
+    """An admin all the same, so that what is refused is so by its mistake."""
+    return reading.api(Role.ADMIN)
+
+
 def problem(response: requests.Response, status: int, kind: str) -> dict[str, Any]:
     """The problem details of *response*, which has to be of this status and kind."""
     assert (status, "application/problem+json") == (
@@ -251,7 +268,7 @@ def test_an_export_is_sealed(console: ConsoleServer, admin: Browser) -> None:
     problem(viewer.get(f"{API}/profiles/plant/export"), 403, "forbidden")
 
 
-def test_every_mistake_in_a_document_is_told(admin: Browser) -> None:
+def test_every_mistake_in_a_document_is_told(reader: Browser) -> None:
     """With its place and what is allowed there, and nothing is stored."""
     wrong = {
         "name": "plant",
@@ -259,15 +276,15 @@ def test_every_mistake_in_a_document_is_told(admin: Browser) -> None:
         "auth": {"mode": "basic", "username": "gateway", "pasword": CANARY},
         "shape": 1,
     }
-    told = problem(admin.post(f"{API}/profiles", json=wrong), 422, "invalid")
+    told = problem(reader.post(f"{API}/profiles", json=wrong), 422, "invalid")
     assert ["$.smtp.hostname", "$.smtp.port", "$.auth.pasword", "$.shape"] == paths(
         told
     )
     assert CANARY not in json.dumps(told)
-    told = problem(admin.put(f"{API}/profiles/else", json=PLANT), 422, "invalid")
+    told = problem(reader.put(f"{API}/profiles/else", json=PLANT), 422, "invalid")
     assert ["$.name"] == paths(told)
-    problem(admin.post(f"{API}/profiles", json=[PLANT]), 422, "invalid")
-    assert [] == good(admin.get(f"{API}/profiles"))["items"]
+    problem(reader.post(f"{API}/profiles", json=[PLANT]), 422, "invalid")
+    assert [] == good(reader.get(f"{API}/profiles"))["items"]
 
 
 def test_deleting_what_is_used_is_refused(
@@ -435,47 +452,49 @@ def test_outcomes_are_read_on(console: ConsoleServer, admin: Browser) -> None:
         ("limit=" + "9" * 5000, ["limit"]),
     ],
 )
-def test_a_query_is_read_strictly(admin: Browser, query: str, wrong: list[str]) -> None:
+def test_a_query_is_read_strictly(
+    reader: Browser, query: str, wrong: list[str]
+) -> None:
     """What is misspelt is not passed over."""
-    told = problem(admin.get(f"{API}/outbox?{query}"), 400, "invalid-parameter")
+    told = problem(reader.get(f"{API}/outbox?{query}"), 400, "invalid-parameter")
     assert wrong == paths(told)
 
 
-def test_times_need_a_zone(admin: Browser) -> None:
+def test_times_need_a_zone(reader: Browser) -> None:
     """And are needed, where they are."""
     for query in ("", "?since=2026-11-24T08:00:00", "?since=noon"):
-        told = problem(admin.get(f"{API}/outcomes{query}"), 400, "invalid-parameter")
+        told = problem(reader.get(f"{API}/outcomes{query}"), 400, "invalid-parameter")
         assert ["since"] == paths(told)
 
 
-def test_bodies_are_read_strictly(admin: Browser) -> None:
+def test_bodies_are_read_strictly(reader: Browser) -> None:
     """JSON alone, once, whole, and not too much of it."""
     where = f"{API}/profiles"
     form = {"Content-Type": "text/plain"}
-    refused = admin.post(where, data=json.dumps(PLANT), headers=form)
+    refused = reader.post(where, data=json.dumps(PLANT), headers=form)
     problem(refused, 415, "unsupported-media-type")
     assert "application/json" == refused.headers["Accept"]
-    refused = admin.patch(
+    refused = reader.patch(
         f"{where}/plant", data="{}", headers={"If-Match": "*", **form}
     )
     assert "application/merge-patch+json" in refused.headers["Accept-Patch"]
-    problem(admin.post(where), 415, "unsupported-media-type")
+    problem(reader.post(where), 415, "unsupported-media-type")
     asked = {"Content-Type": "application/json"}
-    problem(admin.post(where, data="{", headers=asked), 400, "malformed-json")
+    problem(reader.post(where, data="{", headers=asked), 400, "malformed-json")
     twice = '{"name": "a", "name": "b"}'
-    problem(admin.post(where, data=twice, headers=asked), 400, "malformed-json")
+    problem(reader.post(where, data=twice, headers=asked), 400, "malformed-json")
     much = b" " * 1_048_577
-    problem(admin.post(where, data=much, headers=asked), 413, "content-too-large")
+    problem(reader.post(where, data=much, headers=asked), 413, "content-too-large")
     problem(
-        admin.post(f"{API}/outbox/4711/retry", json={"at": "noon"}),
+        reader.post(f"{API}/outbox/4711/retry", json={"at": "noon"}),
         400,
         "unexpected-body",
     )
 
 
-def test_who_is_not_signed_in_is_told_how(console: ConsoleServer) -> None:
+def test_who_is_not_signed_in_is_told_how(reading: ConsoleServer) -> None:
     """401 with a challenge; a wrong token is no better than none."""
-    stranger = console.browser()
+    stranger = reading.browser()
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         refused = stranger.get(f"{API}/profiles", headers=headers)
         problem(refused, 401, "unauthorized")
@@ -483,10 +502,10 @@ def test_who_is_not_signed_in_is_told_how(console: ConsoleServer) -> None:
     problem(stranger.get(f"{API}/openapi.json"), 401, "unauthorized")
 
 
-def test_places_that_are_not_there(admin: Browser) -> None:
+def test_places_that_are_not_there(reader: Browser) -> None:
     """404, and 405 with all that is allowed."""
-    problem(admin.get(f"{API}/nowhere"), 404, "not-found")
-    refused = admin.delete(f"{API}/profiles")
+    problem(reader.get(f"{API}/nowhere"), 404, "not-found")
+    refused = reader.delete(f"{API}/profiles")
     problem(refused, 405, "method-not-allowed")
     assert {"GET", "HEAD", "POST"} == {
         one.strip() for one in refused.headers["Allow"].split(",")
@@ -563,38 +582,40 @@ def test_test_messages(
     assert (0, None) == (fares["failures"], fares["paused_until"])
 
 
-def test_catalogue(admin: Browser) -> None:
+def test_catalogue(reader: Browser) -> None:
     """Plugins, schemas, presets; and what a preset makes."""
-    plugins = good(admin.get(f"{API}/plugins"))
+    plugins = good(reader.get(f"{API}/plugins"))
     assert {"basic", "oauth2"} <= {one["mode"] for one in plugins["modes"]}
-    names = {one["name"] for one in good(admin.get(f"{API}/schemas"))["items"]}
+    names = {one["name"] for one in good(reader.get(f"{API}/schemas"))["items"]}
     assert {"email_profile:basic", "oauth2_client", "send_request"} <= names
-    schema = admin.get(f"{API}/schemas/email_profile:basic")
+    schema = reader.get(f"{API}/schemas/email_profile:basic")
     assert "application/schema+json" == schema.headers["Content-Type"]
     assert "basic" == schema.json()["properties"]["auth"]["properties"]["mode"]["const"]
-    problem(admin.get(f"{API}/schemas/x"), 404, "not-found")
+    client = reader.get(f"{API}/schemas/oauth2_client").json()
+    assert "urn:email-profiles:secret" == client["$defs"]["secret"]["$id"]
+    problem(reader.get(f"{API}/schemas/x"), 404, "not-found")
 
     assert "gmail" in [
-        one["name"] for one in good(admin.get(f"{API}/presets"))["items"]
+        one["name"] for one in good(reader.get(f"{API}/presets"))["items"]
     ]
-    assert "gmail" == good(admin.get(f"{API}/presets/gmail"))["name"]
+    assert "gmail" == good(reader.get(f"{API}/presets/gmail"))["name"]
     made = good(
-        admin.post(f"{API}/presets/gmail", json={"username": "a@plant.example"})
+        reader.post(f"{API}/presets/gmail", json={"username": "a@plant.example"})
     )
     assert "smtp.gmail.com" == made["profile"]["smtp"]["hostname"]
-    problem(admin.post(f"{API}/presets/gmail", json={"port": 1}), 422, "invalid")
-    problem(admin.post(f"{API}/presets/x"), 404, "not-found")
+    problem(reader.post(f"{API}/presets/gmail", json={"port": 1}), 422, "invalid")
+    problem(reader.post(f"{API}/presets/x"), 404, "not-found")
 
 
-def test_the_page_shows_every_operation(console: ConsoleServer) -> None:
+def test_the_page_shows_every_operation(reading: ConsoleServer) -> None:
     """With its parameters and a command; without a script."""
-    page = console.signed_in(Role.VIEWER).get("/api")
+    page = reading.signed_in(Role.VIEWER).get("/api")
     assert 200 == page.status_code
     for wanted in ("POST /send", "If-Match", "$TOKEN", "EmailProfile.oauth2"):
         assert wanted in page.text
     assert "<script" not in page.text
-    found = good(console.api(Role.VIEWER).get(f"{API}/openapi.json"))
-    assert found["servers"] == [{"url": f"{console.url}{API}"}]
+    found = good(reading.api(Role.VIEWER).get(f"{API}/openapi.json"))
+    assert found["servers"] == [{"url": f"{reading.url}{API}"}]
     assert urlsplit(found["servers"][0]["url"]).path == API
 
 
@@ -682,10 +703,10 @@ def test_under_a_path(open_profiles: Callable[..., EmailProfiles]) -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_is_refused_what_it_may_not_do(
-    console: ConsoleServer, role: Role
+    reading: ConsoleServer, role: Role
 ) -> None:
     """Before anything is looked at: 403 for those above it, and for those alone."""
-    program = console.api(role)
+    program = reading.api(role)
     for one in OPERATIONS:
         place = one.path.format(name="x", id="x", field="x")
         response = program.request(one.method, f"{API}{place}")

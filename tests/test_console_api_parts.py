@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -246,8 +246,8 @@ def test_an_error_of_a_plugin_is_told_as_its_next_of_kin() -> None:
     assert "vetoed" == kind_of(Mine("no"))
 
 
-@pytest.fixture
-def described(open_profiles: Callable[..., EmailProfiles]) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The OpenAPI document of an installation with a mode of a third party."""
     schema = {
         "type": "object",
@@ -273,9 +273,10 @@ def described(open_profiles: Callable[..., EmailProfiles]) -> dict[str, Any]:
 
     manager = pluggy.PluginManager("email_profiles")
     manager.register(ThirdParty(), "third-party")
-    profiles = open_profiles(plugin_manager=manager, deliver=False)
-    found: dict[str, Any] = document(profiles, url=URL)
-    return found
+    home = tmp_path_factory.mktemp("described") / "home"
+    options: dict[str, Any] = {"plugin_manager": manager, "only": (), "deliver": False}
+    with EmailProfiles.open(home, **options) as profiles:
+        return document(profiles, url=URL)
 
 
 def test_the_openapi_document_is_valid(described: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ import email_profiles_schemas
 from email_profiles_hookspecs.errors import NotFound
 
 from ... import presets
-from ...documents import compose_profile_schema
+from ...documents import SECRET, compose_profile_schema
 from ...plugins import PluginFailure, PluginInfo
 from ...presets import Choices, Made, Preset
 from ...runtime import EmailProfiles
@@ -112,15 +113,20 @@ def trail(asked: Asked) -> Response:
 
 def schemas(profiles: EmailProfiles) -> dict[str, Schema]:
     """All schemas by name: each of its own, and a whole profile's for each mode."""
-    found = {name: email_profiles_schemas.load(name) for name in _names()}
+    found = {name: _whole(name) for name in email_profiles_schemas.names()}
     for mode, provider in sorted(profiles.plugins.providers.items()):
         whole = compose_profile_schema(mode, provider.schema, provider.title)
         found[f"email_profile:{mode}"] = whole
     return found
 
 
-def _names() -> tuple[str, ...]:
-    return email_profiles_schemas.names()
+def _whole(name: str) -> Schema:
+    """With the secret's schema, where it refers to that: it needs no other."""
+    schema = email_profiles_schemas.load(name)
+    if name == "secret" or SECRET not in json.dumps(schema):
+        return schema
+    secret = email_profiles_schemas.load("secret")
+    return {**schema, "$defs": {"secret": secret, **schema.get("$defs", {})}}
 
 
 def schema_names(asked: Asked) -> Response:
