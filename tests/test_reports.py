@@ -463,3 +463,16 @@ def test_the_process_ends_with_its_parent(reports: Reports, tmp_path: Path) -> N
 
     assert 1 == process.returncode
     assert not folder.exists()
+
+
+def test_without_the_extra(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is said, and what to install."""
+    name = applied(reports, cron="0 6 * * *")
+    monkeypatch.setitem(sys.modules, "apscheduler.triggers.cron", None)
+    run = reports.run_now(name)
+
+    assert ("failed", "apscheduler.triggers.cron is not installed") == (
+        run.state,
+        run.error,
+    )
+    assert "pip install 'email-profiles-plugin[reports]'" == run.remedy
