@@ -37,11 +37,11 @@ Document = Callable[..., dict[str, Any]]
 @pytest.fixture
 def plant(
     open_profiles: Open, smtp_server: Any, profile_document: Document
-) -> EmailProfiles:
-    """An email profile called plant, by which mail is delivered."""
-    profiles = open_profiles()
-    profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    return profiles
+) -> Iterator[EmailProfiles]:
+    """An email profile called plant, by which mail is delivered; all of it arrives."""
+    with open_profiles() as profiles:
+        profiles.profiles.apply(profile_document(smtp_server), actor="test")
+        yield profiles
 
 
 @pytest.fixture
