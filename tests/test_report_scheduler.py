@@ -283,11 +283,11 @@ def test_runs_are_forgotten(quiet: EmailProfiles, clock: FakeClock) -> None:
 @pytest.fixture
 def live(
     open_profiles: Open, profile_document: Document, smtp_server: Any
-) -> EmailProfiles:
-    """By the real clock, delivering."""
-    profiles = open_profiles()
-    profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    return profiles
+) -> Iterator[EmailProfiles]:
+    """By the real clock, delivering; what is on its way arrives before the end."""
+    with open_profiles() as profiles:
+        profiles.profiles.apply(profile_document(smtp_server), actor="test")
+        yield profiles
 
 
 SECONDS = "{{ scheduled_at|date('%H:%M:%S') }}"

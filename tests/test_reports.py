@@ -37,11 +37,11 @@ Document = Callable[..., dict[str, Any]]
 @pytest.fixture
 def plant(
     open_profiles: Open, smtp_server: Any, profile_document: Document
-) -> EmailProfiles:
-    """An email profile called plant, by which mail is delivered."""
-    profiles = open_profiles()
-    profiles.profiles.apply(profile_document(smtp_server), actor="test")
-    return profiles
+) -> Iterator[EmailProfiles]:
+    """An email profile called plant, by which mail is delivered; all of it arrives."""
+    with open_profiles() as profiles:
+        profiles.profiles.apply(profile_document(smtp_server), actor="test")
+        yield profiles
 
 
 @pytest.fixture
@@ -463,3 +463,16 @@ def test_the_process_ends_with_its_parent(reports: Reports, tmp_path: Path) -> N
 
     assert 1 == process.returncode
     assert not folder.exists()
+
+
+def test_without_the_extra(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is said, and what to install."""
+    name = applied(reports, cron="0 6 * * *")
+    monkeypatch.setitem(sys.modules, "apscheduler.triggers.cron", None)
+    run = reports.run_now(name)
+
+    assert ("failed", "apscheduler.triggers.cron is not installed") == (
+        run.state,
+        run.error,
+    )
+    assert "pip install 'email-profiles-plugin[reports]'" == run.remedy

@@ -185,13 +185,12 @@ def preview(facade: EmailProfiles, name: str, path: str, format: str | None) -> 
 @opens
 def next_(facade: EmailProfiles, name: str, count: int, as_json: bool) -> None:
     """Say when the report NAME is due next, in its time zone."""
-    from ..consumers.reports.timetable import Timetable
-    from ..consumers.reports.workshop import schedule_of
+    from ..consumers.reports.workshop import schedule_of, timetable_of
 
     schedule = schedule_of(facade.report_schedules.get(name))
-    if schedule.cron is None:
+    timetable = timetable_of(schedule)
+    if timetable is None:
         raise Failure(f"{name} has no cron: it is made only when it is asked for")
-    timetable = Timetable.read(schedule.cron, schedule.timezone)
     found: list[datetime] = []
     moment = timetable.after(facade.clock.now())
     while moment is not None and len(found) < count:

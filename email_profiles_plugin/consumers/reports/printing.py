@@ -19,6 +19,7 @@ from pathlib import Path
 from email_profiles_hookspecs.errors import EmailProfilesError, ReportFailed
 
 from .edition import Edition, Job
+from .rules import EXTRA
 
 RESULT = "result"
 """The file with what came of it."""
@@ -81,9 +82,7 @@ def _outcome(job: Job) -> Edition | EmailProfilesError:
         )
     except ImportError as error:
         return ReportFailed(
-            f"{error.name} is not installed",
-            "limits",
-            "pip install 'email-profiles-plugin[reports]'",
+            f"{error.name} is not installed", "file", f"pip install '{EXTRA}'"
         )
     except Exception as error:
         said = " ".join(str(error).split())[:300]

@@ -25,7 +25,7 @@ from .registry import Addressees, Source
 from .runs import Reports
 from .schedule import ReportSchedule
 from .timetable import Timetable
-from .workshop import schedule_of
+from .workshop import schedule_of, timetable_of
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class ReportScheduler:
         for stored in self.profiles.report_schedules.list():
             try:
                 ahead.append(self._look_at(stored))
-            except (EmailProfilesError, ValueError, ImportError) as error:
+            except EmailProfilesError as error:
                 self._say(stored, str(error))
         return min((one for one in ahead if one is not None), default=None)
 
@@ -198,10 +198,7 @@ class ReportScheduler:
         found = self._read.get(stored.id)
         if found is None or found[0].revision != stored.revision:
             schedule = schedule_of(stored)
-            timetable = None
-            if schedule.cron is not None:
-                timetable = Timetable.read(schedule.cron, schedule.timezone)
-            found = self._read[stored.id] = (schedule, timetable)
+            found = self._read[stored.id] = (schedule, timetable_of(schedule))
         return found
 
     def _since(self, schedule: ReportSchedule, marked: str) -> datetime:

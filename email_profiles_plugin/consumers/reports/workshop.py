@@ -22,6 +22,7 @@ from .edition import Edition, Job
 from .press import Press
 from .recipients import named
 from .registry import Registry
+from .rules import EXTRA
 from .schedule import Method, ReportSchedule, schedule_from_document
 from .spool import Spool, spool
 from .table import Occasion, Table
@@ -125,11 +126,24 @@ def schedule_of(stored: Stored) -> ReportSchedule:
     )
 
 
+def timetable_of(schedule: ReportSchedule) -> Timetable | None:
+    """When it is due; None: never by itself. ReportFailed where that can't be read."""
+    if schedule.cron is None:
+        return None
+    try:
+        return Timetable.read(schedule.cron, schedule.timezone)
+    except ValueError as error:
+        raise ReportFailed(str(error), "schedule") from error
+    except ImportError as error:
+        raise ReportFailed(
+            f"{error.name} is not installed", "schedule", f"pip install '{EXTRA}'"
+        ) from error
+
+
 def occasion_of(schedule: ReportSchedule, moment: datetime) -> Occasion:
     """What a report of *moment* is made for."""
-    previous = None
-    if schedule.cron is not None:
-        previous = Timetable.read(schedule.cron, schedule.timezone).before(moment)
+    timetable = timetable_of(schedule)
+    previous = timetable.before(moment) if timetable is not None else None
     return Occasion(
         schedule=schedule.name,
         scheduled_at=moment.astimezone(ZoneInfo(schedule.timezone)),
