@@ -24,7 +24,7 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.consumers.alarms import AlarmEvent, AlarmNotifier, Person
-from email_profiles_plugin.store import alarm_mails
+from email_profiles_plugin.store import alarm_mails, documents
 from email_profiles_plugin.testing import SmtpServer
 
 Open = Callable[..., EmailProfiles]
@@ -302,11 +302,11 @@ def test_settings_of_its_own_are_kept_changed_and_gone(bench: Bench) -> None:
     (entry,) = bench.profiles.outbox.list()
     kept = {**OWN, "auth": {"mode": "basic", "username": "gateway"}}
     bench.apply(**kept, description="changed")
-    documents = bench.profiles.alarm_notifications
-    assert "password" in documents.export("night-shift")["auth"]
+    stored = bench.profiles.alarm_notifications
+    assert "password" in stored.export("night-shift")["auth"]
     moved = {**kept, "smtp": {"hostname": "localhost"}}
     bench.apply(**moved)
-    assert "password" not in documents.export("night-shift")["auth"]
+    assert "password" not in stored.export("night-shift")["auth"]
 
     bench.notify(event("2"))
     profile = bench.profiles.resolve(entry.profile)
@@ -530,3 +530,20 @@ class Forgetful:
     def __call__(self, *of: Any) -> str | None:
         looked, self.looked = self.looked, True
         return self.look(*of) if looked else None
+
+
+def test_settings_of_its_own_outlive_a_quiet_time(bench: Bench) -> None:
+    """A plant without alarms for a month loses no grant; without its document, yes."""
+    bench.apply(**OWN)
+    bench.notify(event("1"))
+    (entry,) = bench.profiles.outbox.list()
+    bench.profiles.outbox.cancel(entry.id, actor="test")
+    own = bench.profiles.profiles.get(entry.profile)
+    later_on = START.timestamp() + 90 * 86_400
+    owner = bench.profiles.alarm_notifications.get("night-shift")
+    with bench.profiles.database.read() as connection:
+        assert [] == documents.unneeded(connection, later_on)
+    bench.profiles.database.write(lambda c: documents.remove(c, owner.id))
+
+    with bench.profiles.database.read() as connection:
+        assert [own.id] == documents.unneeded(connection, later_on)
