@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -328,9 +329,17 @@ def test_a_profile_that_is_renamed_deleted_or_disabled(bench: Bench) -> None:
     profile = bench.profiles.profiles.export("alerts")
     bench.profiles.profiles.apply({**profile, "enabled": False}, actor="test")
     with pytest.raises(Disabled, match="the email profile 'alerts' is disabled"):
-        bench.notify(event("2"))
+        bench.notify(event("2"), later("1", "clear", active=False))
+    assert [] == bench.notify(later("2", "clear", active=False))
 
-    assert {("2", ""): "the email profile 'alerts' is disabled"} == bench.reasons()
+    assert [
+        ("1", "", "filtered out: transition clear"),
+        ("2", "", "filtered out: transition clear"),
+        ("2", "", "the email profile 'alerts' is disabled"),
+    ] == sorted(
+        (one.alarm_id, one.who, one.reason)
+        for one in bench.alarms.trail("night-shift", left_out=True)
+    )
 
 
 def test_a_profile_that_is_disabled_while_something_waits(bench: Bench) -> None:
@@ -349,6 +358,21 @@ def test_a_profile_that_is_disabled_while_something_waits(bench: Bench) -> None:
 
     assert (0, 1) == (bench.due(40), bench.due(140))
     assert "queued" == bench.alarms.trail("night-shift")[0].state
+
+
+def test_what_is_over_while_its_profile_is_disabled(bench: Bench) -> None:
+    """It is dropped all the same, whether or not people would be told of its end."""
+    for transitions in (["active"], ["active", "clear"]):
+        bench.apply(**GATHER, filter={"transitions": transitions})
+        id = str(len(transitions))
+        bench.notify(event(id))
+        profile = bench.profiles.profiles.export("plant-alerts")
+        bench.profiles.profiles.apply({**profile, "enabled": False}, actor="test")
+        with suppress(Disabled):
+            bench.notify(later(id, "clear", active=False))
+        bench.profiles.profiles.apply(profile, actor="test")
+
+        assert "cleared meanwhile" == bench.reasons(who=ANNA)[id, ANNA]
 
 
 def test_a_message_that_a_plugin_forbids(bench: Bench) -> None:
