@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -369,3 +372,23 @@ def test_in_chromium(site: Site, chromium: Any) -> None:
     assert [(ANNA, "Pump stopped, ünterwegs", ["1", "2"])] == acknowledged(site)
     chromium.refresh()
     assert 1 == len(site.host.taken)
+
+
+def test_a_missing_extra_is_named() -> None:
+    """Without Starlette the pages say what to install; the rest works without it."""
+    program = (
+        "import sys; sys.modules['starlette'] = None\n"
+        "from email_profiles_plugin.consumers.alarms import AlarmNotifier\n"
+        "from email_profiles_plugin.consumers.alarms import acknowledgement_app\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+
+    assert "line 3" in done.stderr
+    assert "pip install 'email-profiles-plugin[console]'" in done.stderr

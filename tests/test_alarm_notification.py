@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from email_profiles_hookspecs.errors import (
 )
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.consumers.alarms import AlarmEvent, AlarmNotifier, Person
-from email_profiles_plugin.store import alarm_mails
+from email_profiles_plugin.store import alarm_mails, documents
 from email_profiles_plugin.testing import SmtpServer
 
 Open = Callable[..., EmailProfiles]
@@ -302,11 +303,11 @@ def test_settings_of_its_own_are_kept_changed_and_gone(bench: Bench) -> None:
     (entry,) = bench.profiles.outbox.list()
     kept = {**OWN, "auth": {"mode": "basic", "username": "gateway"}}
     bench.apply(**kept, description="changed")
-    documents = bench.profiles.alarm_notifications
-    assert "password" in documents.export("night-shift")["auth"]
+    stored = bench.profiles.alarm_notifications
+    assert "password" in stored.export("night-shift")["auth"]
     moved = {**kept, "smtp": {"hostname": "localhost"}}
     bench.apply(**moved)
-    assert "password" not in documents.export("night-shift")["auth"]
+    assert "password" not in stored.export("night-shift")["auth"]
 
     bench.notify(event("2"))
     profile = bench.profiles.resolve(entry.profile)
@@ -328,9 +329,17 @@ def test_a_profile_that_is_renamed_deleted_or_disabled(bench: Bench) -> None:
     profile = bench.profiles.profiles.export("alerts")
     bench.profiles.profiles.apply({**profile, "enabled": False}, actor="test")
     with pytest.raises(Disabled, match="the email profile 'alerts' is disabled"):
-        bench.notify(event("2"))
+        bench.notify(event("2"), later("1", "clear", active=False))
+    assert [] == bench.notify(later("2", "clear", active=False))
 
-    assert {("2", ""): "the email profile 'alerts' is disabled"} == bench.reasons()
+    assert [
+        ("1", "", "filtered out: transition clear"),
+        ("2", "", "filtered out: transition clear"),
+        ("2", "", "the email profile 'alerts' is disabled"),
+    ] == sorted(
+        (one.alarm_id, one.who, one.reason)
+        for one in bench.alarms.trail("night-shift", left_out=True)
+    )
 
 
 def test_a_profile_that_is_disabled_while_something_waits(bench: Bench) -> None:
@@ -349,6 +358,21 @@ def test_a_profile_that_is_disabled_while_something_waits(bench: Bench) -> None:
 
     assert (0, 1) == (bench.due(40), bench.due(140))
     assert "queued" == bench.alarms.trail("night-shift")[0].state
+
+
+def test_what_is_over_while_its_profile_is_disabled(bench: Bench) -> None:
+    """It is dropped all the same, whether or not people would be told of its end."""
+    for transitions in (["active"], ["active", "clear"]):
+        bench.apply(**GATHER, filter={"transitions": transitions})
+        id = str(len(transitions))
+        bench.notify(event(id))
+        profile = bench.profiles.profiles.export("plant-alerts")
+        bench.profiles.profiles.apply({**profile, "enabled": False}, actor="test")
+        with suppress(Disabled):
+            bench.notify(later(id, "clear", active=False))
+        bench.profiles.profiles.apply(profile, actor="test")
+
+        assert "cleared meanwhile" == bench.reasons(who=ANNA)[id, ANNA]
 
 
 def test_a_message_that_a_plugin_forbids(bench: Bench) -> None:
@@ -530,3 +554,20 @@ class Forgetful:
     def __call__(self, *of: Any) -> str | None:
         looked, self.looked = self.looked, True
         return self.look(*of) if looked else None
+
+
+def test_settings_of_its_own_outlive_a_quiet_time(bench: Bench) -> None:
+    """A plant without alarms for a month loses no grant; without its document, yes."""
+    bench.apply(**OWN)
+    bench.notify(event("1"))
+    (entry,) = bench.profiles.outbox.list()
+    bench.profiles.outbox.cancel(entry.id, actor="test")
+    own = bench.profiles.profiles.get(entry.profile)
+    later_on = START.timestamp() + 90 * 86_400
+    owner = bench.profiles.alarm_notifications.get("night-shift")
+    with bench.profiles.database.read() as connection:
+        assert [] == documents.unneeded(connection, later_on)
+    bench.profiles.database.write(lambda c: documents.remove(c, owner.id))
+
+    with bench.profiles.database.read() as connection:
+        assert [own.id] == documents.unneeded(connection, later_on)

@@ -39,8 +39,8 @@ from email_profiles_plugin.consumers.alarms.templates import (
     values_of,
 )
 from email_profiles_plugin.documents import with_defaults
+from email_profiles_plugin.kinds import Kind
 from email_profiles_plugin.message import render
-from email_profiles_plugin.profiles import Kind
 
 Cases = pytest.mark.parametrize
 AT = datetime(2026, 3, 9, 14, 5, 7, 89_000, UTC)

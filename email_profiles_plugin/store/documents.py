@@ -201,7 +201,14 @@ def revisions_used(connection: Connection, id: str) -> tuple[tuple[str, int], ..
 
 
 def unneeded(connection: Connection, before: float) -> list[str]:
-    """Unlisted documents, older than *before*, that no message stands for any more."""
+    """
+    Unlisted documents, older than *before*, that no message stands for any more.
+
+    Nor is one unneeded whose owner, by the id in its name, is a document itself: its
+    grant could not be had again by a machine.
+    """
+    owner = document.alias()
+    owned = exists().where(document.c.name == "embedded/" + owner.c.id)
     used = exists().where(
         and_(message.c.profile_id == document.c.id, message.c.state != "settled")
     )
@@ -211,6 +218,7 @@ def unneeded(connection: Connection, before: float) -> list[str]:
             .where(document.c.listed.is_(False))
             .where(document.c.updated_at < before)
             .where(~used)
+            .where(~owned)
         )
     )
 

@@ -92,6 +92,7 @@ class Acceptance:
             alarms.record(connection, [_event_row(one, now) for one in events])
             rows = [row for row in _rows(made, notification) if _key(row) not in known]
             alarms.notify(connection, notification.id, rows, {})
+            self.end(connection, _endings(events))
 
         self.profiles.database.write(work)
 

@@ -24,6 +24,7 @@ from .desk import Desk
 from .dispatch import Dispatch, Made
 from .events import AlarmEvent
 from .notification import Notification, Person
+from .planning import reason_to_filter
 
 if TYPE_CHECKING:
     from ...runtime import EmailProfiles
@@ -91,14 +92,16 @@ class AlarmNotifier:
             for address in person.addresses:
                 parse(address)
         notification = self._desk.find(document)
-        if not given:
-            return []
-        if notification.enabled:
-            try:
+        wanted = [one for one in given if not reason_to_filter(notification, one)]
+        try:
+            if wanted:
                 self._desk.profile(notification)
-            except EmailProfilesError as error:
-                self._acceptance.refuse(notification, given, str(error))
-                raise
+        except EmailProfilesError as error:
+            self._acceptance.refuse(notification, wanted, str(error))
+            refused = {one.key for one in wanted}
+            rest = [one for one in given if one.key not in refused]
+            self._take(notification, rest, roster)
+            raise
         receipts, errors = self._take(notification, given, roster)
         if errors and not receipts:
             raise errors[0]
@@ -119,7 +122,7 @@ class AlarmNotifier:
             for made in self._dispatch.make(accepted.mails):
                 if made.receipt is not None:
                     receipts.append(made.receipt)
-                if made.error is not None:
+                if made.error is not None and not made.again:
                     errors.append(made.error)
         if waiting:
             self._wake.set()
