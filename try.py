@@ -33,6 +33,8 @@ NEWER = ("python3.13", "python3.12", "python3.11")
 def main(arguments: list[str]) -> int:
     """Do what the first word says; its exit code."""
     if not arguments or arguments[0] not in NEEDS:
+        if arguments and arguments[0] not in ("-h", "--help"):
+            print(f"There is no {arguments[0]!r} here.\n", file=sys.stderr)
         print((__doc__ or "").strip(), file=sys.stderr)
         return 0 if arguments in (["-h"], ["--help"]) else 2
     if sys.version_info < (3, 11):

@@ -8,6 +8,7 @@ of `presets`. Each rule looks at what has the right type; the rest is the schema
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,10 +17,15 @@ from email_profiles_hookspecs import OAuth2Client
 from . import token_linter
 from .documents.sentences import Finding
 from .documents.shapes import Place
-from .presets import PLACEHOLDERS, Preset, preset_of
+from .presets import PLACEHOLDERS, PRESETS, Preset, preset_of
 
 _IN_CLEAR = ".mail.protection.outlook.com"
 """Microsoft 365's relay for its own tenants' mail, without signing in."""
+
+_REAL = ("smtp.mail.com",)
+"""Mail servers of others, whose names are almost those of known ones."""
+
+_ALIKE = 0.9
 
 _LIMITS = {
     "max_connections": "connections at once",
@@ -45,6 +51,8 @@ def of_profile(
         yield from _limits(preset, block(document, "limits"))
     elif isinstance(hostname, str) and hostname.lower().endswith(_IN_CLEAR):
         yield from _relay(auth)
+    elif isinstance(hostname, str):
+        yield from _near(hostname)
     if auth.get("mode") == "oauth2":
         yield from token_linter.of_auth(auth, preset, client)
 
@@ -104,6 +112,16 @@ def _port(preset: Preset, smtp: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(place, message, remedy)
 
 
+def _near(hostname: str) -> Iterator[Finding]:
+    """A slip of the pen in a known provider's name."""
+    titles = {preset.hostname: preset.title for preset in PRESETS}
+    lower = hostname.lower()
+    for name in difflib.get_close_matches(lower, titles, n=1, cutoff=_ALIKE):
+        if lower not in _REAL:
+            message = f"is almost the name of {titles[name]}'s mail server"
+            yield Finding(("smtp", "hostname"), message, f"did you mean {name}?")
+
+
 def _security(smtp: Mapping[str, Any]) -> str:
     if smtp.get("use_ssl") is True:
         return "SSL/TLS"
@@ -119,7 +137,8 @@ def _setting(preset: Preset, number: object) -> str:
     same = [one for one in preset.ports if one.number == number]
     port = (same or preset.ports)[0]
     name = "use_ssl" if port.security == "SSL/TLS" else "use_starttls"
-    return f"set port {port.number} and {name}, not the other one"
+    other = "use_starttls" if name == "use_ssl" else "use_ssl"
+    return f"set port {port.number} and {name}, not {other}"
 
 
 def _mode(preset: Preset, auth: Mapping[str, Any]) -> Iterator[Finding]:

@@ -31,6 +31,8 @@ class PluginFailure:
 
     plugin: str
     reason: str
+    source: str = ""
+    """Its distribution, where that is known."""
 
 
 @frozen(kw_only=True)
@@ -58,7 +60,7 @@ class Plugins:
         try:
             self.manager.register(plugin, name)
         except Exception as error:
-            self.leave_out(name, error)
+            self.leave_out(name, error, source)
             return
         if self._accept(plugin, name, source):
             self._ours.append(plugin)
@@ -70,12 +72,13 @@ class Plugins:
         if plugin is not None and self._callers(plugin):
             self._accept(plugin, name, "the host")
 
-    def leave_out(self, name: str, error: BaseException) -> None:
+    def leave_out(self, name: str, error: BaseException, source: str = "") -> None:
         """Note that a plugin is not used, and why."""
         reason = f"{type(error).__name__}: {error}"
         log.warning("plugin %s is left out: %s", name, reason)
         log.debug("plugin %s", name, exc_info=error)
-        self.failures.append(PluginFailure(plugin=name, reason=reason))
+        failure = PluginFailure(plugin=name, reason=reason, source=source)
+        self.failures.append(failure)
 
     def _accept(self, plugin: object, name: str, source: str) -> bool:
         try:
@@ -87,7 +90,7 @@ class Plugins:
                     raise TypeError(f"there is no hook {caller.name}: is it misspelt?")
             offered = list(self._offered(plugin, trusted=source == BUILT_IN))
         except Exception as error:
-            self.leave_out(name, error)
+            self.leave_out(name, error, source)
             return False
         self.providers.update({provider.mode: provider for provider in offered})
         self.loaded.append(
@@ -174,12 +177,12 @@ def load(
         wanted = only is None or point.name in only
         if not wanted or point.name in blocked or manager.is_blocked(point.name):
             continue
+        source = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         try:
             plugin = point.load()
         except (Exception, SystemExit) as error:
-            plugins.leave_out(point.name, error)
+            plugins.leave_out(point.name, error, source)
             continue
-        source = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         plugins.add(plugin, point.name, source)
     plugins.add(guard, GUARD, BUILT_IN)
 

@@ -228,7 +228,11 @@ class SecretReader:
             return Path(reference.value).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise SecretError(f"the secret file {reference.value}: {why}") from error
+            raise SecretError(
+                f"the secret file {reference.value} can't be read: {why}",
+                "let it hold the secret, for whoever sends to read, or type the secret "
+                f"anew ({reference.place})",
+            ) from error
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import difflib
 from typing import Any
 
 from attrs import define
@@ -68,7 +69,11 @@ class Shelf:
                 continue
             path = "$" + one.pointer.replace("/", ".")
             message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
+            known = [each.name for each in documents.listed(connection, one.kind)]
+            near = difflib.get_close_matches(one.name[:64], known, n=1)
             remedy = "apply that one first"
+            if near:
+                remedy = f"did you mean {near[0]}? Else {remedy}"
             problems.append(Problem(path=path, message=message, remedy=remedy))
         return targets, problems
 

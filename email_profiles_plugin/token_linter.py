@@ -41,9 +41,18 @@ def of_auth(
         )
         return
     access = wanted or _access_of(server)
+    interactive = auth.get("interactive") is True
+    public = client is not None and client.token_endpoint_auth_method == "none"
+    if public and not interactive:
+        yield Finding(
+            _INTERACTIVE,
+            "is off, and the OAuth2 client is a public one (none), which has nothing of "
+            "its own to get a token by",
+            "switch it on, and let a person grant access; or give the client a secret",
+        )
+        return
     if access is None:
         return
-    interactive = auth.get("interactive") is True
     if not interactive and not access.application_scopes:
         yield from _nobody(access.server)
         return
@@ -53,7 +62,8 @@ def of_auth(
     scopes = list(_scopes(auth))
     yield from _scope(scopes, access, interactive, known=wanted is not None)
     if interactive:
-        yield from _offline(scopes, access)
+        if scopes:  # else the finding above has it
+            yield from _offline(scopes, access)
         yield from _params(auth, access)
 
 
@@ -88,6 +98,13 @@ def _scope(
     if {one.lower() for one in scopes} & {one.lower() for one in right}:
         yield from _other_resource(scopes, access.server)
         return
+    for scope in scopes:
+        if f"{scope.lower()}/" in right:
+            message = f"{_short(scope)} is an unusual form of {scope.lower()}/"
+            yield Finding(
+                _SCOPE, message, f"write {scope.lower()}/, as it is documented"
+            )
+            return
     remedy = f"ask for {right[0]}"
     if interactive and access.offline:
         remedy += f" {access.offline}"

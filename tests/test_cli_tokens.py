@@ -43,10 +43,13 @@ class Bench:
     server: AuthorizationServer
 
     def run(self, *words: str) -> Result:
+        return self.group("token", *words)
+
+    def group(self, *words: str) -> Result:
         def opener(*settings: object) -> AbstractContextManager[EmailProfiles]:
             return nullcontext(self.profiles)
 
-        done = CliRunner().invoke(main, ["token", *words], obj=opener)
+        done = CliRunner().invoke(main, words, obj=opener)
         assert "c4n4ry" not in done.output
         return done
 
@@ -180,6 +183,51 @@ def test_interactive(bench: Bench) -> None:
     assert 0 == bench.server.token_requests
 
 
+def test_all_that_have_a_token(bench: Bench) -> None:
+    """`status` without a name; and the list of profiles says who needs a person."""
+    alone = {**profile(interactive=True), "name": "alone"}
+    plain = {**profile(), "name": "plain", "auth": {"mode": "basic"}}
+    document = bench.profiles.clients.export("plant-login")
+    document["authorization_endpoint"] = "https://login.example/authorize"
+    bench.profiles.clients.apply({**document, "client_secret": SECRET}, actor="test")
+    for one in (alone, plain):
+        bench.profiles.profiles.apply(one, actor="test")
+    bench.run("refresh", "cloud")
+    lines = bench.run("status").stdout.splitlines()
+    listed = json.loads(bench.group("profile", "list", "--json").stdout)
+
+    assert ["alone", "cloud"] == [line.split()[0] for line in lines[1:]]
+    assert [("alone", "needs grant"), ("cloud", "valid")] == [
+        (one["profile"], one["state"])
+        for one in json.loads(bench.run("status", "--json").stdout)
+    ]
+    assert [("alone", "needs grant"), ("cloud", "well"), ("plain", "well")] == [
+        (one["name"], one["state"]) for one in listed
+    ]
+
+
+def test_a_missing_grant_is_told_once(bench: Bench) -> None:
+    """With the command that grants it; `send` has queued nothing."""
+    document = bench.profiles.clients.export("plant-login")
+    document["authorization_endpoint"] = "https://login.example/authorize"
+    bench.profiles.clients.apply({**document, "client_secret": SECRET}, actor="test")
+    quick = profile(interactive=True, access_token_timeout_s=0)
+    bench.profiles.profiles.apply(quick, actor="test")
+    to = "--to", "operator@plant.example"
+    tried = bench.group("profile", "test", "cloud", *to)
+    sent = bench.group(
+        *("send", "--profile", "cloud", "--from", "gateway@plant.example"),
+        *(*to, "--subject", "Tank 4"),
+    )
+
+    for done in (tried, sent):
+        assert 1 == done.exit_code
+        assert 1 == done.stderr.count("nobody has granted access yet")
+        assert done.stderr.endswith(": `email-profiles token grant cloud`\n")
+    assert "error: not queued: nobody has" in sent.stderr
+    assert {} == {key: one for key, one in bench.profiles.outbox.stats().items() if one}
+
+
 @pytest.mark.parametrize("action", ["status", "refresh", "revoke"])
 def test_wrong_input(bench: Bench, action: str) -> None:
     """No such profile, one without a token, and none named."""
@@ -192,7 +240,7 @@ def test_wrong_input(bench: Bench, action: str) -> None:
         "remedy: see `email-profiles profile list`\n" == unknown.stderr
     )
     said = "error: email profile 'plain' has no token: its mode is basic\n"
-    assert [1, 1, 2] == [
+    assert [1, 1, 0 if action == "status" else 2] == [
         unknown.exit_code,
         without.exit_code,
         bench.run(action).exit_code,

@@ -364,3 +364,46 @@ def test_it_is_told_when_a_profile_is_stored(tmp_path: Path) -> None:
     assert ["$.auth.client", "$.policy.from_addresses"] == [
         one.path for one in tenant.warnings
     ]
+
+
+def test_a_public_client_without_a_person() -> None:
+    """It has nothing to show to the authorization server, whoever's that is."""
+    made = {
+        "name": "c",
+        "client_id": "4711",
+        "token_endpoint": "https://login.example/token",
+        "token_endpoint_auth_method": "none",
+    }
+    client = client_from_document(made, id="1", revision=1)
+    alone = tokens("mail.plant.example", "mail.send", interactive=False)
+    person = tokens("mail.plant.example", "mail.send")
+
+    (found,) = warnings(alone, linter.of_profile(alone, client))
+    assert ("$.auth.interactive", True) == (found.path, "public one" in found.message)
+    assert [] == warnings(person, linter.of_profile(person, client))
+
+
+@pytest.mark.parametrize(
+    ("hostname", "meant"),
+    [
+        ("smtp.office356.com", "smtp.office365.com"),
+        ("smtp.gmial.com", "smtp.gmail.com"),
+        ("smtp.mail.com", ""),
+        ("mail.plant.example", ""),
+    ],
+)
+def test_a_host_name_with_a_slip(hostname: str, meant: str) -> None:
+    """Almost a known provider's: it is asked whether that was meant."""
+    found = lint(profile(hostname)).get("$.smtp.hostname", "")
+
+    assert (meant != "", meant in found) == (bool(found), True)
+
+
+def test_scopes_as_they_are_written() -> None:
+    """A slash that is missing is told with the usual form; nothing is told twice."""
+    bare = tokens("smtp.gmail.com", "https://mail.google.com", **OFFLINE)
+    empty = tokens("smtp.office365.com", "")
+
+    assert {"$.auth.scope"} == set(lint(bare))
+    assert "write https://mail.google.com/" in lint(bare)["$.auth.scope"]
+    assert "offline_access" in lint(empty)["$.auth.scope"]

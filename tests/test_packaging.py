@@ -175,4 +175,5 @@ def test_try_says_what_it_takes(words: list[str], code: int) -> None:
     )
 
     assert code == done.returncode
+    assert ("There is no 'dmeo'" in done.stderr) == (words == ["dmeo"])
     assert "python3 try.py demo" in done.stderr

@@ -62,8 +62,8 @@ def test_rows_differ() -> None:
     [
         ("AUTH", 535, "5.7.139", "basic authentication is disabled", "oauth2"),
         ("AUTH", 535, "5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED", "switch"),
-        ("AUTH", 535, "5.7.139", "something new", "client test"),
-        ("AUTH", 535, "", "no", "client test"),
+        ("AUTH", 535, "5.7.139", "something new", "token status"),
+        ("AUTH", 535, "", "no", "token status"),
         ("MAIL", 530, "5.7.0", "Must issue a STARTTLS command first", "use_starttls"),
         ("MAIL", 530, "5.7.0", "Authentication required", "username"),
         ("RCPT", 550, "5.1.1", "User unknown", "correct the recipient"),

@@ -48,7 +48,7 @@ def _entries(facade: EmailProfiles) -> list[dict[str, Any]]:
     failed = [
         {
             "name": one.plugin,
-            "source": "",
+            "source": one.source,
             "modes": [],
             "hooks": [],
             "error": one.reason,

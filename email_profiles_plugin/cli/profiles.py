@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import addresses
-from . import documents, output, presets
+from . import documents, output, presets, tokens
 from .commands import AS_JSON, DocumentGroup
 from .failures import Failure
 from .opening import actor, opens
@@ -44,7 +44,7 @@ def list_(facade: EmailProfiles, as_json: bool) -> None:
                 one["mode"],
                 f"{one['hostname']}:{one['port']}",
                 one["security"],
-                one["last_failure"] if one["state"] == "paused" else "",
+                one["last_failure"] if one["failures"] else "",
                 one["description"],
             )
             for one in entries
@@ -58,6 +58,11 @@ def _entry(facade: EmailProfiles, stored: Stored) -> dict[str, Any]:
     health = facade.health(stored.name)
     mode = document["auth"]["mode"]
     state = "paused" if health.failures else "well"
+    held = tokens.token_of(facade, stored.name)
+    if held is not None and (
+        held.state == "needs grant" or (held.state == "error" and state == "well")
+    ):
+        state = held.state
     if mode not in facade.plugins.providers:
         state = "no plugin"
     return {
@@ -151,7 +156,8 @@ def test(
     else:
         _print(report, request, transcript)
     if not report.passed:
-        raise Failure(f"the test of {name} failed: {_why(report)}", report.remedy)
+        remedy = tokens.remedied(facade, name, report.remedy)
+        raise Failure(f"the test of {name} failed: {_why(report)}", remedy)
 
 
 def _usual_sender(facade: EmailProfiles, name: str) -> str:
@@ -168,7 +174,8 @@ def _usual_sender(facade: EmailProfiles, name: str) -> str:
 
 def _why(report: TrialReport) -> str:
     if report.error:
-        return report.error
+        said = report.error.removesuffix(f" ({report.remedy})")
+        return said.removesuffix(f": {report.remedy}")  # it follows in its own line
     return "; ".join(f"{who}: {reply}" for who, reply in report.refused.items())
 
 

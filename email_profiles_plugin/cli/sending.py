@@ -12,6 +12,7 @@ from . import files, output
 from .commands import AS_JSON, Command
 from .failures import Failure
 from .opening import opens
+from .tokens import named, remedied
 
 if TYPE_CHECKING:
     from email_profiles_hookspecs import Outcome, SendRequest
@@ -140,7 +141,8 @@ def send(
 
     Exits with 0 if every recipient was accepted (or the message is queued), else
     with 1 and the reason. What can't be sent now, as the profile fails or the time is
-    over, is cancelled, and not delivered later; `outbox retry` queues it again.
+    over, is cancelled, and not delivered later; `outbox retry` queues it again. Where
+    there is no access token to sign in with, nothing is queued to begin with.
     """
     request = _request(**options)
     result = _queued(facade, request) if queue else _sent(facade, request, timeout)
@@ -149,7 +151,7 @@ def send(
     else:
         _print(result)
     if result.state not in GOOD:
-        raise Failure(_why(result), result.remedy)
+        raise Failure(_why(result), named(result.remedy, request.profile))
 
 
 def _request(
@@ -199,12 +201,15 @@ def _queued(facade: EmailProfiles, request: SendRequest) -> Result:
 
 
 def _sent(facade: EmailProfiles, request: SendRequest, timeout: float) -> Result:
-    from email_profiles_hookspecs.errors import Unknown
+    from email_profiles_hookspecs.errors import HttpError, TokenError, Unknown
 
     try:
         sent = facade.outbox.deliver(request, timeout)
     except Unknown as error:
         return _unknown(facade, error)
+    except (TokenError, HttpError) as error:
+        remedy = remedied(facade, request.profile, error.remedy)
+        raise Failure(f"not queued: {error.message}", remedy) from error
     return _told(facade, sent.outcome, sent.receipt.duplicate)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,59 @@ def token() -> None:
     """Access tokens of email profiles that use OAuth 2.0."""
 
 
-@token.command(examples=["{} plant-alerts", "{} plant-alerts --json"])
-@NAME
+@token.command(examples=["{}", "{} plant-alerts", "{} plant-alerts --json"])
+@click.argument("name", required=False)
 @AS_JSON
 @opens
-def status(facade: EmailProfiles, name: str, as_json: bool) -> None:
-    """Print the state of the token of the email profile NAME."""
-    _print(facade, name, facade.tokens.status(name), as_json)
+def status(facade: EmailProfiles, name: str | None, as_json: bool) -> None:
+    """Print the state of the token of the email profile NAME, or of all that have."""
+    if name is not None:
+        _print(facade, name, facade.tokens.status(name), as_json)
+        return
+    every = [(one.name, token_of(facade, one.name)) for one in facade.profiles.list()]
+    found = [(one, held) for one, held in every if held is not None]
+    if as_json:
+        output.print_json([_shown(facade, *one) for one in found])
+        return
+    output.table(
+        ("PROFILE", "STATE", "EXPIRES AT", "SCOPE", "ACTIONS", "ERROR"),
+        [
+            (one, held.state, held.expires_at, held.scope, held.actions, held.error)
+            for one, held in found
+        ],
+    )
+
+
+def token_of(facade: EmailProfiles, name: str) -> TokenStatus | None:
+    """What is known of a profile's token; None where its mode has none."""
+    from email_profiles_hookspecs import TokenStatus
+    from email_profiles_hookspecs.errors import Conflict, EmailProfilesError
+
+    if facade.profiles.get(name).body["auth"]["mode"] not in facade.plugins.providers:
+        return None
+    try:
+        return facade.tokens.status(name)
+    except Conflict:
+        return None
+    except EmailProfilesError as error:
+        return TokenStatus(state="error", error=str(error))
+
+
+def named(remedy: str, name: str) -> str:
+    """*remedy* with the profile's name in the command that it tells."""
+    return remedy.replace("PROFILE", shlex.quote(name))
+
+
+def remedied(facade: EmailProfiles, name: str, remedy: str) -> str:
+    """The same, and with the command that grants access where that is missing."""
+    remedy = named(remedy, name)
+    if all(stored.name != name for stored in facade.profiles.list()):
+        return remedy  # a site plugin's
+    status = token_of(facade, name)
+    if status is None or status.state != "needs grant":
+        return remedy
+    command = f"`email-profiles token grant {shlex.quote(name)}`"
+    return f"{remedy}: {command}" if remedy else command
 
 
 @token.command(examples=["{} plant-alerts"])
@@ -114,11 +161,11 @@ def revoke(facade: EmailProfiles, name: str) -> None:
     output.say(f"{name}: token revoked")
 
 
-def _print(
-    facade: EmailProfiles, name: str, status: TokenStatus, as_json: bool
-) -> None:
+def _pairs(
+    facade: EmailProfiles, name: str, status: TokenStatus
+) -> list[tuple[str, object]]:
     health = facade.health(name)
-    pairs: list[tuple[str, object]] = [
+    return [
         ("profile", name),
         ("state", status.state),
         ("expires_at", status.expires_at),
@@ -131,13 +178,22 @@ def _print(
         ("paused_until", health.paused_until if health.failures else None),
         ("paused_because", health.reason if health.failures else ""),
     ]
+
+
+def _shown(facade: EmailProfiles, name: str, status: TokenStatus) -> dict[str, object]:
+    """As JSON has it."""
+    return {
+        key: output.moment(value) if isinstance(value, datetime) else value
+        for key, value in _pairs(facade, name, status)
+    }
+
+
+def _print(
+    facade: EmailProfiles, name: str, status: TokenStatus, as_json: bool
+) -> None:
     if as_json:
-        moments = {
-            key: output.moment(value)
-            for key, value in pairs
-            if value is None or isinstance(value, datetime)
-        }
-        output.print_json({**dict(pairs), **moments})
+        output.print_json(_shown(facade, name, status))
         return
-    shown = pairs[:-1] if health.reason == status.error else pairs
+    pairs = _pairs(facade, name, status)
+    shown = pairs[:-1] if pairs[-1][1] == status.error else pairs
     output.properties((key.replace("_", " "), value) for key, value in shown)

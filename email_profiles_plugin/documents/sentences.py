@@ -237,6 +237,8 @@ def unknown_mode(mode: object, modes: Iterable[str]) -> tuple[str, str]:
     """There is no such mode; names those that there are."""
     offered = ", ".join(sorted(modes)) or "none"
     about = quoted(mode) if isinstance(mode, str) else "that name"
-    return f"there is no mode {about}; there are: {offered}", (
-        "install the plugin that adds it, or choose another mode"
-    )
+    near = difflib.get_close_matches(str(mode)[:64], list(modes), n=1)
+    remedy = "install the plugin that adds it, or choose another mode"
+    if near:
+        remedy = f"did you mean {near[0]}? Else {remedy}"
+    return f"there is no mode {about}; there are: {offered}", remedy

@@ -191,7 +191,7 @@ ANY_MAIL = (
         code=535,
         cause="the server refuses who signs in",
         remedy="look at the username and the password; with OAuth 2.0, at whom and "
-        "what the token is for: `email-profiles client test NAME` shows it",
+        "what the token is for: `email-profiles token status PROFILE` shows it",
         example="Authentication credentials invalid",
         source="RFC 4954, 6",
     ),
