@@ -280,6 +280,20 @@ def test_runs_are_forgotten(quiet: EmailProfiles, clock: FakeClock) -> None:
         assert [] == connection.execute(report_runs.report_clock.select()).all()
 
 
+def test_what_was_left_is_removed(quiet: EmailProfiles, clock: FakeClock) -> None:
+    """A process that is killed leaves a folder with rows, for a day."""
+    left = quiet.home / "reports" / "left"
+    left.mkdir(parents=True)
+    (left / "rows").write_bytes(b"")
+    to(clock, datetime.now(UTC))
+    scheduler_of(quiet).look()
+    before = left.exists()
+    clock.forward(26 * 3600)
+    scheduler_of(quiet).look()
+
+    assert (True, False) == (before, left.exists())
+
+
 @pytest.fixture
 def live(
     open_profiles: Open, profile_document: Document, smtp_server: Any

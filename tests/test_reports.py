@@ -388,6 +388,7 @@ def test_a_preview(reports: Reports, format: str) -> None:
     begin = {"xlsx": b"PK", "csv": b"\xef\xbb\xbfat,", "html": b"<!DOC"}
     name, made = reports.preview(applied(reports, to=["x@y.example"]), format)
 
+    assert [] == [*(reports.profiles.home / "reports").iterdir()]
     assert name.endswith(f".{format}")
     assert made.startswith(begin[format])
     assert [] == [*reports.runs(), *reports.profiles.outbox.list()]

@@ -91,7 +91,7 @@ class Reports:
         self._check_source(schedule)
         now = self.profiles.clock.now().replace(microsecond=0)
         occasion = occasion_of(schedule, now)
-        with workplace() as folder:
+        with workplace(self.profiles.home) as folder:
             edition = self._workshop().edition(
                 schedule, occasion, folder, (format,), mailed=False
             )
@@ -172,7 +172,7 @@ class Reports:
         self._check_profile(schedule)
         self._check_source(schedule)
         occasion = occasion_of(schedule, run.scheduled_at)
-        with workplace() as folder:
+        with workplace(self.profiles.home) as folder:
             edition = self._workshop().edition(
                 schedule, occasion, folder, schedule.formats, mailed=True
             )

@@ -25,7 +25,7 @@ from .registry import Addressees, Source
 from .runs import Reports
 from .schedule import ReportSchedule
 from .timetable import Timetable
-from .workshop import schedule_of, timetable_of
+from .workshop import schedule_of, tidy, timetable_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ MOST_TRIES = 2
 """A run whose process died so often is lost: it may be what killed it."""
 
 HOUR_S = 3600
+
+LONGEST = timedelta(hours=25)
+"""No report takes longer: what is older was left by a process that was killed."""
 
 
 @define(eq=False)
@@ -317,7 +320,9 @@ class ReportScheduler:
         if self._swept_at is not None and moment - self._swept_at < HOUR_S:
             return
         self._swept_at = moment
-        before = self.profiles.clock.now() - timedelta(days=self.keep_days)
+        now = self.profiles.clock.now()
+        before = now - timedelta(days=self.keep_days)
+        tidy(self.profiles.home, (now - LONGEST).timestamp())
         self.profiles.database.write(lambda c: report_runs.sweep(c, before.timestamp()))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,6 +28,9 @@ from .schedule import Method, ReportSchedule, schedule_from_document
 from .spool import Spool, spool
 from .table import Occasion, Table
 from .timetable import Timetable
+
+PLACE = "reports"
+"""The folder in the home where reports are made."""
 
 Named = Sequence[tuple[Method, str]]
 
@@ -153,9 +157,18 @@ def occasion_of(schedule: ReportSchedule, moment: datetime) -> Occasion:
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
+def workplace(home: Path) -> Iterator[Path]:
     """A folder for one report; what a source still writes there is not waited for."""
-    with tempfile.TemporaryDirectory(
-        prefix="email-profiles-report-", ignore_cleanup_errors=True
-    ) as name:
+    place = home / PLACE
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as name:
         yield Path(name)
+
+
+def tidy(home: Path, before: float) -> None:
+    """Remove what killed processes left behind *before* a moment (since 1970)."""
+    place = home / PLACE
+    for left in place.iterdir() if place.is_dir() else ():
+        with suppress(OSError):  # another process is tidying too
+            if left.stat().st_mtime < before:
+                shutil.rmtree(left, ignore_errors=True)
