@@ -77,6 +77,7 @@ _GATHER = (
     update(alarm_notice)
     .where(_OF_RECIPIENT, WAITING)
     .where(alarm_notice.c.alone.is_(False))
+    .where(alarm_notice.c.due_at >= 0)  # all; by the index of those who wait
     .values(mail_id=bindparam("mail"))
 )
 

@@ -25,11 +25,10 @@ _EVENTS_OF_MAIL = alarm_event.join(alarm_notice)
 @frozen(kw_only=True)
 class Told:
     """
-    What a mail tells of: all events' ids, their number by transition, the highest
-    rank, the first and the last time, and the bodies of the most urgent ones.
+    What a mail tells of: the number of events by transition, the highest rank, the
+    first and the last time, and the bodies of the most urgent ones.
     """
 
-    ids: tuple[str, ...]
     by_transition: dict[str, int]
     rank: int
     first: float
@@ -67,6 +66,17 @@ def by_id(connection: Connection, id: str) -> Mail | None:
     return None if row is None else _mail(row)
 
 
+def events_of(connection: Connection, mail_id: str) -> tuple[str, ...]:
+    """The ids of the events that a mail tells of, in their order."""
+    return tuple(
+        connection.scalars(
+            select(alarm_notice.c.event_id)
+            .where(alarm_notice.c.mail_id == mail_id)
+            .order_by(alarm_notice.c.event_id)
+        )
+    )
+
+
 def told(connection: Connection, mail_id: str, most: int) -> Told | None:
     """What a mail tells of, with *most* bodies; None where nothing of it is left."""
     of_mail = alarm_notice.c.mail_id == mail_id
@@ -84,7 +94,6 @@ def told(connection: Connection, mail_id: str, most: int) -> Told | None:
     ).all()
     if not rows:
         return None
-    ids = select(alarm_notice.c.event_id).where(of_mail)
     bodies = (
         select(alarm_event.c.body)
         .select_from(_EVENTS_OF_MAIL)
@@ -93,7 +102,6 @@ def told(connection: Connection, mail_id: str, most: int) -> Told | None:
         .limit(most)
     )
     return Told(
-        ids=tuple(connection.scalars(ids)),
         by_transition={row.transition: row[1] for row in rows},
         rank=max(row.rank for row in rows),
         first=min(row.first for row in rows),

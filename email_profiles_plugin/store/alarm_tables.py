@@ -35,20 +35,30 @@ What hosts told; *id* is made of the host's id, transition and time, *alarm_key*
 source and name. *acknowledgement_id*: by which it was acknowledged from a mail.
 """
 
+_MAILED = text("mail_id IS NOT NULL")
 _WAITS = text("mail_id IS NULL AND reason = ''")
 
 alarm_notice = Table(
     "alarm_notice",
     metadata,
-    Column(
-        "event_id", ForeignKey("alarm_event.id", ondelete="CASCADE"), primary_key=True
-    ),
     Column("document_id", String(36), primary_key=True),
     Column("who", Text, primary_key=True),
+    Column(
+        "event_id",
+        ForeignKey("alarm_event.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
     Column("alone", Boolean, nullable=False),
     Column("due_at", Float),
-    Column("mail_id", String(32), index=True),
+    Column("mail_id", String(32)),
     Column("reason", Text, nullable=False),
+    Index(
+        "ix_alarm_notice_mail_id",
+        "mail_id",
+        sqlite_where=_MAILED,
+        postgresql_where=_MAILED,
+    ),
     Index(
         "ix_alarm_notice_waiting",
         "document_id",
@@ -61,7 +71,8 @@ alarm_notice = Table(
 )
 """
 One row for each event and recipient, who is "" where it holds for all: in a mail, left
-out for a *reason*, or, with neither, waiting.
+out for a *reason*, or, with neither, waiting. What one mail tells of lies side by
+side: the key begins with whom.
 """
 
 alarm_recipient = Table(

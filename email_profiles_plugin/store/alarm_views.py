@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from .alarm_tables import alarm_acknowledgement, alarm_event, alarm_mail, alarm_notice
 from .tables import document, message
@@ -45,6 +45,10 @@ class NoticeEntry:
 _NOT_TOLD = ("refused", "expired", "cancelled")
 """Outcomes of messages that reached nobody."""
 
+_NEWEST = (alarm_event.c.received_at.desc(), alarm_event.c.id)
+_NOTICES = alarm_notice.outerjoin(
+    alarm_mail, alarm_mail.c.id == alarm_notice.c.mail_id
+).outerjoin(message, message.c.id == alarm_mail.c.message_id)
 _TRAIL = (
     select(
         document.c.name.label("notification"),
@@ -64,16 +68,14 @@ _TRAIL = (
         alarm_acknowledgement.c.note,
     )
     .select_from(
-        alarm_event.join(alarm_notice)
+        _NOTICES.join(alarm_event)
         .outerjoin(document, document.c.id == alarm_notice.c.document_id)
-        .outerjoin(alarm_mail, alarm_mail.c.id == alarm_notice.c.mail_id)
-        .outerjoin(message, message.c.id == alarm_mail.c.message_id)
         .outerjoin(
             alarm_acknowledgement,
             alarm_acknowledgement.c.id == alarm_event.c.acknowledgement_id,
         )
     )
-    .order_by(alarm_event.c.received_at.desc(), alarm_event.c.id, alarm_notice.c.who)
+    .order_by(*_NEWEST, alarm_notice.c.who)
 )
 
 
@@ -87,20 +89,28 @@ def trail(
     limit: int = 100,
 ) -> list[NoticeEntry]:
     """The newest events first; *left_out*: only those who were not told."""
-    wanted = _TRAIL.limit(limit)
+    wanted: list[ColumnElement[bool]] = []
     if document_id is not None:
-        wanted = wanted.where(alarm_notice.c.document_id == document_id)
-    if alarm_id is not None:
-        wanted = wanted.where(alarm_event.c.alarm_id == alarm_id)
+        wanted.append(alarm_notice.c.document_id == document_id)
     if who is not None:
-        wanted = wanted.where(alarm_notice.c.who == who)
+        wanted.append(alarm_notice.c.who == who)
     if left_out:
-        wanted = wanted.where(
+        wanted.append(
             (alarm_notice.c.reason != "")
             | (alarm_mail.c.state == "failed")
             | message.c.outcome.in_(_NOT_TOLD)
         )
-    return [_entry(row) for row in connection.execute(wanted)]
+    noticed = (
+        select(alarm_notice.c.event_id)
+        .select_from(_NOTICES)
+        .where(alarm_notice.c.event_id == alarm_event.c.id, *wanted)
+        .exists()
+    )
+    newest = select(alarm_event.c.id).where(noticed).order_by(*_NEWEST).limit(limit)
+    if alarm_id is not None:
+        newest = newest.where(alarm_event.c.alarm_id == alarm_id)
+    found = _TRAIL.where(alarm_event.c.id.in_(newest), *wanted).limit(limit)
+    return [_entry(row) for row in connection.execute(found)]
 
 
 def _entry(row: Any) -> NoticeEntry:

@@ -112,7 +112,7 @@ class Acknowledging:
             state="open" if left else "done",
             notification="" if notification is None else notification.name,
             who=mail.who,
-            count=len(told.ids),
+            count=sum(told.by_transition.values()),
             events=tuple(map(_event, told.bodies)),
             acknowledged=tuple(
                 Acknowledged(who=one.who, note=one.note, at=_moment(one.at))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from email_profiles_hookspecs import Receipt
 from email_profiles_hookspecs.errors import (
@@ -70,6 +70,7 @@ class Dispatch:
 
     profiles: EmailProfiles
     desk: Desk
+    _before: tuple[object, Digest | None] = field(default=(None, None), init=False)
 
     def make(self, mails: Sequence[Mail]) -> list[Made]:
         """Put each into the outbox, and note what became of it."""
@@ -99,17 +100,16 @@ class Dispatch:
     def _sent(self, mail: Mail) -> Made:
         with self.profiles.database.read() as connection:
             notification = self.desk.by_id(connection, mail.document_id)
-            most = 1 if notification is None else notification.consolidated_most
-            told = alarm_mails.told(connection, mail.id, most)
-        if notification is None or told is None:
+            ids = alarm_mails.events_of(connection, mail.id)
+        if notification is None or not ids:
             return Made(mail=mail, error=NotFound("alarm notification", GONE))
         profile = self.desk.profile(notification)
-        key = idempotency_key(told.ids, profile.id, mail.who)
+        key = idempotency_key(ids, profile.id, mail.who)
         with self.profiles.database.read() as connection:
             before = alarm_mails.queued_as(connection, origin(notification.id), key)
         if before is not None:
             return Made(mail=mail, message_id=before)
-        digest = digest_of(told)
+        digest = self._digest(mail, ids, notification.consolidated_most)
         request = compose(
             notification,
             digest,
@@ -130,6 +130,19 @@ class Dispatch:
             return Made(mail=mail, message_id=before)
         return Made(mail=mail, message_id=receipt.id, receipt=receipt)
 
+    def _digest(self, mail: Mail, ids: Sequence[str], most: int) -> Digest:
+        """What *mail* tells of; most often, what the mail before it told others."""
+        same, before = self._before
+        if before is not None and same == (most, ids):
+            return before
+        with self.profiles.database.read() as connection:
+            told = alarm_mails.told(connection, mail.id, most)
+        if told is None:
+            raise NotFound("alarm notification", GONE)
+        digest = digest_of(told)
+        self._before = ((most, ids), digest)
+        return digest
+
     def _link(self, notification: Notification, digest: Digest, mail: Mail) -> str:
         """Where there is something to acknowledge; else ""."""
         known = all(event.acked for event in digest.events)
@@ -143,7 +156,7 @@ class Dispatch:
 def digest_of(told: Told) -> Digest:
     """What the store knows of a mail, as its templates need it."""
     return Digest(
-        count=len(told.ids),
+        count=sum(told.by_transition.values()),
         events=tuple(AlarmEvent.from_document(json.loads(one)) for one in told.bodies),
         by_transition=told.by_transition,
         rank=told.rank,

@@ -156,5 +156,6 @@ def _list(notification: Notification, digest: Digest) -> str:
 def _line(text: str, most: int = 2000) -> str:
     """*text* on one line, of *most* characters, without what no header may hold."""
     flat = _BLANKS.sub(" ", _CONTROLS.sub(" ", text)).strip()
-    flat = "".join(one if one.isprintable() else " " for one in flat)
+    if not flat.isprintable():
+        flat = "".join(one if one.isprintable() else " " for one in flat)
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"

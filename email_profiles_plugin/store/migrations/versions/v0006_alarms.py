@@ -33,9 +33,9 @@ def upgrade() -> None:
     _index("alarm_event", "alarm_id", "alarm_key", "received_at", "acknowledgement_id")
     op.create_table(
         "alarm_notice",
-        sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("document_id", sa.String(length=36), nullable=False),
         sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.String(length=32), nullable=False),
         sa.Column("alone", sa.Boolean(), nullable=False),
         sa.Column("due_at", sa.Float(), nullable=True),
         sa.Column("mail_id", sa.String(length=32), nullable=True),
@@ -47,11 +47,20 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint(
-            "event_id", "document_id", "who", name=op.f("pk_alarm_notice")
+            "document_id", "who", "event_id", name=op.f("pk_alarm_notice")
         ),
         sqlite_with_rowid=False,
     )
-    _index("alarm_notice", "mail_id")
+    _index("alarm_notice", "event_id")
+    mailed = sa.text("mail_id IS NOT NULL")
+    op.create_index(
+        op.f("ix_alarm_notice_mail_id"),
+        "alarm_notice",
+        ["mail_id"],
+        unique=False,
+        sqlite_where=mailed,
+        postgresql_where=mailed,
+    )
     waits = sa.text("mail_id IS NULL AND reason = ''")
     op.create_index(
         op.f("ix_alarm_notice_waiting"),
