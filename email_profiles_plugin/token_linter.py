@@ -46,8 +46,8 @@ def of_auth(
     if public and not interactive:
         yield Finding(
             _INTERACTIVE,
-            "is off, and the OAuth2 client is a public one (none), which has nothing of "
-            "its own to get a token by",
+            "is off, and the OAuth2 client is a public one (none), which has nothing "
+            "of its own to get a token by",
             "switch it on, and let a person grant access; or give the client a secret",
         )
         return
