@@ -104,19 +104,20 @@ class Acquisition:
 
         Where it fails what is stored of another grant is left: that may be good.
         """
-        began, generation = self.vault.clock.monotonic(), None
+        began = self.vault.clock.monotonic()
         try:
             token = self.fetch(None, began + FETCH_S)
         except BaseException as error:
             self._no_grant(told(error))
             raise
         try:
-            while generation is None:
+            while True:
                 obtained = self._inheriting(token) or self._obtained(token)
                 generation = self._keep(self._grant, obtained, began + LEASE_S)
+                if generation is not None:
+                    return _numbered(token, obtained, generation)
         except _Unsaved as error:
             raise error.reason from error
-        return _numbered(token, obtained, generation)
 
     def _fetch(self, row: TokenRow) -> Token:
         """A new token, saved before anybody uses it; ends the lease, as a rule."""

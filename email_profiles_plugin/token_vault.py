@@ -119,9 +119,10 @@ class TokenVault:
 
     def take(self, owner: str, after: int | None) -> tuple[TokenRow, bool]:
         """`store.tokens.take`, for as long as a lease lasts."""
-        now = self.now()
-        return self.database.write(
-            lambda connection: tokens.take(
+
+        def work(connection: Connection) -> tuple[TokenRow, bool]:
+            now = self.now()  # in turn: an older one finds leases from the future
+            return tokens.take(
                 connection,
                 self.profile_id,
                 fingerprint=self.fingerprint,
@@ -131,7 +132,8 @@ class TokenVault:
                 after=after,
                 current=self.current,
             )
-        )
+
+        return self.database.write(work)
 
     def sealed(self, token: Token) -> str:
         """What is secret of it, as its row has it."""

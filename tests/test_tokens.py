@@ -274,6 +274,24 @@ def test_dead_holder_from_the_future(bench: Bench, ahead: float, waited: float) 
     assert waited == bench.clock.seconds
 
 
+def test_time_passes_before_the_database_is_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took the lease meanwhile is alive, and no dead holder from the future."""
+    write, waits = Database.write, [1]
+
+    def late(database: Database, work: Callable[[Any], Any]) -> Any:
+        if waits:
+            waits.pop()
+            bench.clock.forward(3600)
+            assert bench.tokens().vault.take("another", 0)[1]
+        return write(database, work)
+
+    monkeypatch.setattr(Database, "write", late)
+
+    assert not bench.tokens().vault.take("late", 0)[1]
+
+
 def test_lease_that_is_never_free(bench: Bench) -> None:
     """Whoever waits for others for ever is told so in the end."""
 
