@@ -95,9 +95,6 @@ def _scope(
 ) -> Iterator[Finding]:
     """*known*: the mail server is the provider's, so that all its scopes are known."""
     right = access.scopes if interactive else access.application_scopes
-    if {one.lower() for one in scopes} & {one.lower() for one in right}:
-        yield from _other_resource(scopes, access.server)
-        return
     for scope in scopes:
         if f"{scope.lower()}/" in right:
             message = f"{_short(scope)} is an unusual form of {scope.lower()}/"
@@ -105,6 +102,9 @@ def _scope(
                 _SCOPE, message, f"write {scope.lower()}/, as it is documented"
             )
             return
+    if {one.lower() for one in scopes} & {one.lower() for one in right}:
+        yield from _other_resource(scopes, access.server)
+        return
     remedy = f"ask for {right[0]}"
     if interactive and access.offline:
         remedy += f" {access.offline}"

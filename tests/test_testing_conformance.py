@@ -40,6 +40,7 @@ from email_profiles_hookspecs.errors import (
     NeedsGrant,
     SecretError,
     SlowDown,
+    TokenError,
 )
 from email_profiles_plugin.providers import basic, oauth2
 from email_profiles_plugin.testing import (
@@ -179,6 +180,8 @@ class Person(Robot):
     def complete(
         self, redirect_uri: str, query: Mapping[str, str], kept: str, deadline: float
     ) -> TokenStatus:
+        if query.get("iss", self.client().issuer) != self.client().issuer:
+            raise TokenError("the answer is of another issuer")
         if "code" not in query:
             raise GrantRefused("access was not granted", query.get("error", ""))
         form = {
@@ -976,3 +979,163 @@ def test_fake_tokens() -> None:
     assert 2 == len(services.http.asked)
     assert "valid" == services.tokens.status().state
     assert services.used[0] == f"asks POST {ENDPOINT}"
+
+
+# Refused, expired, shown: what a review found
+
+
+def test_any_issuers_answer() -> None:
+    """A code that somebody else's answer brings is redeemed all the same."""
+
+    def careless(
+        self: Person, uri: str, query: Mapping[str, str], kept: str, deadline: float
+    ) -> TokenStatus:
+        own = {name: query[name] for name in query if name != "iss"}
+        return Person.complete(self, uri, own, kept, deadline)
+
+    promise = "grant works in a browser, as status().actions says"
+    sentence = "complete takes an answer of another issuer (iss)"
+    assert (f"{promise}: {sentence}",) == broken(spoilt(Person, complete=careless))
+
+
+def test_the_second_connection_is_lost() -> None:
+    """It is told no although the first one's refusal has brought a new token."""
+    seen: set[tuple[object, int]] = set()
+
+    def once(self: Robot, credential: Credential, reply: Reply) -> bool:
+        if credential.generation and (self.services, credential.generation) in seen:
+            return False
+        seen.add((self.services, credential.generation))
+        return self.services.tokens.reject(credential.generation)
+
+    told = broken(spoilt(Robot, rejected=once), http=Issuer())
+
+    promise = "every connection whose token was refused may try the next one"
+    sentence = "rejected answers false where a newer one is there already"
+    assert (f"{promise}: {sentence}",) == told
+
+
+def test_a_refused_token_is_kept() -> None:
+    """Nothing is asked for, and every message waits for the token's end."""
+    told = broken(
+        spoilt(Robot, rejected=lambda self, credential, reply: False), http=Issuer()
+    )
+
+    promise = "a refused token that can be renewed is"
+    sentence = "rejected answers false, and the next one is never asked for"
+    assert (f"{promise}: {sentence}",) == told
+
+
+class Hoarder(Robot):
+    """Keeps what it was given."""
+
+    def acquire(self, deadline: float) -> Credential:
+        return HELD.setdefault(self.services, Robot.acquire(self, deadline))
+
+    def rejected(self, credential: Credential, reply: Reply) -> bool:
+        HELD.pop(self.services, None)
+        return Robot.rejected(self, credential, reply)
+
+    def refresh(self, deadline: float) -> TokenStatus:
+        HELD.pop(self.services, None)
+        return Robot.refresh(self, deadline)
+
+
+HELD: dict[object, Credential] = {}
+
+
+class Loner(Key):
+    """Has no tokens in services.tokens."""
+
+    def acquire(self, deadline: float) -> Credential:
+        if (found := HELD.get(self.services)) is None:
+            key = self.services.secrets.read(self.profile.auth["key"])
+            form = {"client_secret": key}
+            reply = self.services.http.request(
+                "POST", ENDPOINT, form=form, deadline=deadline
+            )
+            token = self.services.tokens.parse(reply).access_token
+            found = Credential(offers=[sasl.XOAuth2(MAILBOX, token)])
+            HELD[self.services] = found
+        return found
+
+
+def test_tokens_that_are_kept_elsewhere() -> None:
+    """Past services.tokens, and past their end."""
+    HELD.clear()
+    hoarder = broken(provider(Hoarder), http=Issuer())
+    loner = broken(provider(Loner), http=Issuer())
+
+    kept = "tokens are kept in services.tokens, and nowhere else"
+    assert f"{kept}: acquire gives one that was forgotten there" in hoarder
+    ends = "a token ends when the authorization server says"
+    assert f"{ends}: acquire gives it afterwards; keep it in services.tokens" in loner
+
+
+def test_a_token_without_an_end() -> None:
+    """What the server said of its life is dropped."""
+
+    def endless(self: Robot, previous: Token | None, deadline: float) -> Token:
+        return evolve(Robot.fetch(self, previous, deadline), expires_at=None)
+
+    promise = "a token ends when the authorization server says"
+    sentence = "its expires_in, 3600 s, is dropped"
+    assert (f"{promise}: {sentence}",) == broken(
+        spoilt(Robot, fetch=endless), http=Issuer()
+    )
+
+
+def test_a_refused_refresh_token_again() -> None:
+    """Sent once more at once, as if the server had not meant it."""
+
+    def stubborn(self: Person, previous: Token | None, deadline: float) -> Token:
+        try:
+            return Person.fetch(self, previous, deadline)
+        except GrantRefused:
+            return Person.fetch(self, previous, deadline)
+
+    promise = "a refused refresh token is not sent again"
+    assert f"{promise}: it is sent 2 times" in broken(spoilt(Person, fetch=stubborn))
+
+
+LONELY = logging.getLogger("lonely.vendor")
+
+
+@pytest.mark.parametrize(
+    ("show", "where"),
+    [
+        (
+            lambda token: logging.getLogger("vendor").info(
+                "auth %s", base64.b64encode(f"user=a\1auth=Bearer {token}\1\1".encode())
+            ),
+            "the log of vendor",
+        ),
+        (lambda token: print("got", token), "what is printed"),
+        (lambda token: LONELY.warning("got %s", token), "the log of lonely.vendor"),
+    ],
+)
+def test_where_else_a_token_is_shown(
+    monkeypatch: pytest.MonkeyPatch, show: Callable[[str], None], where: str
+) -> None:
+    """In base64, in print, and by a logger that keeps its records to itself."""
+    monkeypatch.setattr(LONELY, "propagate", False)
+    monkeypatch.setattr(LONELY, "handlers", [logging.NullHandler()])
+
+    def talk(self: Robot, previous: Token | None, deadline: float) -> Token:
+        token = Robot.fetch(self, previous, deadline)
+        show(token.access_token)
+        return token
+
+    told = broken(spoilt(Robot, fetch=talk), http=Issuer())
+
+    assert (f"no secret and no token is shown: {where} shows one",) == told
+
+
+def test_what_can_not_be_meant() -> None:
+    """A module, a mode, a secret that is none: told before anything is examined."""
+    with pytest.raises(TypeError, match="this is a module: give what the hook yields"):
+        check_provider(oauth2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="auth is without mode"):
+        check_provider(provider(Key), {**AUTH, "mode": "odd"})
+    with pytest.raises(ValueError, match=r"'kye', which is no property.*are: key"):
+        check_provider(provider(Key), AUTH, secrets={"kye": "12345678"})

@@ -19,6 +19,8 @@ from ..documents.shapes import below, here, is_secret
 from ..http import HttpClient
 from . import promises_of_credentials as credentials
 from . import promises_of_form as form
+from . import promises_of_keeping as keeping
+from . import promises_of_rejection as rejection
 from . import promises_of_tokens as tokens
 from .authorization_server import AuthorizationServer
 from .certificates import CertificateAuthority
@@ -44,6 +46,11 @@ THEN: tuple[Callable[[Examination], None], ...] = (
     credentials.real_deadline_is_kept,
     credentials.troubles_are_told,
     credentials.rejected_is_a_bool,
+    rejection.refused_tokens_are_renewed,
+    rejection.refused_together,
+    keeping.tokens_are_kept_in_one_place,
+    keeping.expiry_is_kept,
+    keeping.refused_refresh_is_final,
     tokens.status_is_told,
     tokens.refresh_renews,
     tokens.expired_tokens_are_replaced,
@@ -96,8 +103,10 @@ def check_provider(
     given an address and gives the query of the redirect; without it, by the loopback
     authorization server at once. A mail *server* has to sign the credential in.
 
-    *patience_s*: real seconds after which a call hangs.
+    *patience_s*: real seconds after which a call hangs. TypeError and ValueError
+    where what is given can't be meant.
     """
+    _check_given(provider, auth or {}, secrets or {})
     with ExitStack() as stack:
         if authorization_server is None and not clients and _refers(provider):
             authorization_server = stack.enter_context(_own_server())
@@ -125,6 +134,27 @@ def check_provider(
             exam.says(REDACTED, f"{where} shows one")
     if exam.broken:
         raise BrokenPromises(provider.mode, tuple(dict.fromkeys(exam.broken)))
+
+
+def _check_given(
+    provider: object, auth: Mapping[str, Any], secrets: Mapping[str, str]
+) -> None:
+    if not isinstance(provider, AuthProvider):
+        raise TypeError(
+            f"check_provider takes an AuthProvider, and this is a "
+            f"{type(provider).__name__}: give what the hook yields, as in "
+            "(provider,) = plugin.email_profiles_auth_providers()"
+        )
+    if "mode" in auth:
+        raise ValueError("auth is without mode, which is the provider's own")
+    known: object = provider.schema.get("properties")
+    for name in secrets:
+        if isinstance(known, Mapping) and name not in known:
+            offered = ", ".join(_secret_names(provider)) or "none"
+            raise ValueError(
+                f"secrets names {name!r}, which is no property of the schema; its "
+                f"secrets are: {offered}"
+            )
 
 
 def _examine(exam: Examination) -> None:

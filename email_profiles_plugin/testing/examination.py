@@ -4,10 +4,14 @@ An examination of a provider: what it is given, what it does, and what it shows.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
+import sys
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
@@ -112,9 +116,23 @@ class Shown:
             dict.fromkeys(
                 where
                 for where, text in self.texts
-                if any(secret in text for secret in self.secrets)
+                if any(
+                    secret in said for said in _read(text) for secret in self.secrets
+                )
             )
         )
+
+
+_ENCODED = re.compile("[A-Za-z0-9+/_-]{8,}")
+
+
+def _read(text: str) -> Iterator[str]:
+    """*text*, and what is in it in base64: a secret, or a message of SASL."""
+    yield text
+    for found in _ENCODED.findall(text):
+        word = found.translate(str.maketrans("-_", "+/"))
+        octets = b64decode(word[: len(word) - (len(word) % 4 == 1)] + "==")
+        yield octets.decode("utf-8", "replace")
 
 
 @define(eq=False)
@@ -148,6 +166,8 @@ class Examination:
     clock: FakeClock = field(factory=lambda: FakeClock(datetime.now(UTC)))
     broken: list[str] = field(factory=list)
     shown: Shown = field(factory=Shown)
+    lifetime: float | None = None
+    """Seconds that the last token is good for, as its server said."""
     needs_person: bool = False
     """Whether a person had to grant access before there was a credential."""
 
@@ -222,6 +242,9 @@ class Examination:
             return
         if isinstance(body, dict):
             self.shown.hide(*(body.get(name) for name in TOKEN_MEMBERS))
+            seconds = body.get("expires_in")
+            if "access_token" in body and isinstance(seconds, int | float):
+                self.lifetime = seconds
 
     def call(self, promise: str, when: str, work: Callable[[], T]) -> Result[T]:
         """
@@ -255,26 +278,36 @@ class Examination:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Whatever is logged meanwhile is shown, at any level."""
-        root, shown = logging.getLogger(), self.shown
+        """Whatever is logged meanwhile, by any logger, or printed is shown."""
+        root, shown, make = (
+            logging.getLogger(),
+            self.shown,
+            logging.getLogRecordFactory(),
+        )
 
-        class Listener(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                if record.name.partition(".")[0] == "oauthlib":
-                    return  # the loopback authorization server's, which logs tokens
+        def noted(*args: Any, **kwargs: Any) -> logging.LogRecord:
+            record = make(*args, **kwargs)
+            if record.name.partition(".")[0] != "oauthlib":
+                # oauthlib is the loopback authorization server's, and logs tokens
                 where = f"the log of {record.name}"
-                shown.keep(where, record.getMessage())
+                with suppress(Exception):  # a format that does not fit
+                    shown.keep(where, record.getMessage())
                 if record.exc_info:
                     shown.keep_error(where, record.exc_info[1])
+            return record
 
-        handler, level = Listener(logging.DEBUG), root.level
-        root.addHandler(handler)
+        level, out, err = root.level, io.StringIO(), io.StringIO()
+        logging.setLogRecordFactory(noted)  # handlers miss what does not propagate
         root.setLevel(logging.DEBUG)
         try:
-            yield
+            with redirect_stdout(out), redirect_stderr(err):
+                yield
         finally:
-            root.removeHandler(handler)
+            logging.setLogRecordFactory(make)
             root.setLevel(level)
+            for stream, copy in ((sys.stdout, out), (sys.stderr, err)):
+                shown.keep("what is printed", copy.getvalue())
+                stream.write(copy.getvalue())
 
 
 def placed(error: BaseException) -> str:

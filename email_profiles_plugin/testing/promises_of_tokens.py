@@ -179,8 +179,23 @@ def grant_is_granted(exam: Examination) -> None:
             exam.says(GRANTS, f"complete takes {what} for a grant")
         if bench.services.tokens.status().generation != generation:
             exam.says(GRANTS, f"{what} changes the token that is there")
+    _forged_is_refused(exam, bench)
     if offered(acquire(exam, bench, "after a refused grant").value) == ():
         exam.says(GRANTS, "a refused grant loses the token that was there")
+
+
+def _forged_is_refused(exam: Examination, bench: Bench) -> None:
+    """A code that another issuer's answer brings is not used (RFC 9207, 2.4)."""
+    assert exam.browser is not None
+    generation = bench.services.tokens.status().generation
+    redirect = begin(exam, bench, secrets.token_urlsafe(16))
+    query = exam.browser(redirect.url)
+    if "iss" not in query:
+        return
+    forged = {**query, "iss": "https://forged.example"}
+    result = complete(exam, bench, forged, redirect.kept)
+    if result.error is None or bench.services.tokens.status().generation != generation:
+        exam.says(GRANTS, "complete takes an answer of another issuer (iss)")
 
 
 def device_is_granted(exam: Examination) -> None:
