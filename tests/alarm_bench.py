@@ -43,16 +43,16 @@ class SetClock:
         return self.seconds
 
 
-def event(id: str = "1", **changes: Any) -> AlarmEvent:
-    """A tank's alarm goes active, *id* seconds after START unless it says when."""
+def event(number: str = "1", **changes: Any) -> AlarmEvent:
+    """A tank's alarm goes active, *number* seconds after START unless it says when."""
     given = {
-        "id": id,
-        "source": f"plant/tank/{id}",
-        "name": f"High {id}",
+        "id": number,
+        "source": f"plant/tank/{number}",
+        "name": f"High {number}",
         "active": True,
         "transition": "active",
         "priority": "High",
-        "event_time": START + timedelta(seconds=int(id)),
+        "event_time": START + timedelta(seconds=int(number)),
         **changes,
     }
     return AlarmEvent(**given)

@@ -1,16 +1,22 @@
-"""A small storm of alarms: nobody is missing, and mails are as the document says."""
+"""Many alarms, small and in any order: nobody is missing, and nobody is told twice."""
 
 from __future__ import annotations
 
+import itertools
+import re
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from alarm_bench import START, Bench, SetClock, event
+from alarm_bench import ANNA, START, Bench, SetClock, event
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.consumers.alarms import AlarmEvent, AlarmNotifier
 
 PEOPLE = [f"operator{n}@plant.example" for n in range(20)]
 DOCUMENT = {
@@ -70,3 +76,80 @@ def test_memory_is_bounded(bench: Bench) -> None:
 
     assert 4 == len(bench.mails())
     assert peaks[1] < 2 * peaks[0]
+
+
+STEP = st.one_of(
+    st.tuples(st.just("active"), st.integers(0, 9)),
+    st.tuples(st.just("clear"), st.integers(0, 9)),
+    st.tuples(st.just("ack"), st.integers(0, 9)),
+    st.tuples(st.just("wait"), st.integers(0, 40)),
+    st.tuples(st.just("due"), st.just(0)),
+    st.tuples(st.just("restart"), st.just(0)),
+)
+HOW = st.fixed_dictionaries(
+    {
+        "consolidation": st.sampled_from(
+            [None, {}, {"delay_s": 10}, {"delay_s": 10, "frequency_s": 30}]
+        ),
+        "delay_between_messages_s": st.sampled_from([0, 20]),
+        "throttle": st.sampled_from([None, {"most": 2, "per_s": 60}]),
+        "dropouts": st.sampled_from([[], ["clear"], ["clear", "ack"]]),
+    }
+)
+
+
+def test_everybody_is_told_once_or_left_out_for_a_reason(bench: Bench) -> None:
+    """Whatever happens in which order, and whoever sees to it."""
+    names = itertools.count()
+
+    @settings(max_examples=25, deadline=None)
+    @given(HOW, st.lists(STEP, max_size=25))
+    def happens(how: dict[str, Any], steps: list[tuple[str, int]]) -> None:
+        name, ids = f"n{next(names)}", itertools.count()
+        roster = [{"name": who, "addresses": [f"{who}@x.example"]} for who in "abc"]
+        bench.apply(**how, name=name, roster=roster, consolidated_most=5000)
+        told = []
+        for what, number in [*steps, ("wait", 100), ("due", 0)]:
+            moment = bench.clock.now() + timedelta(milliseconds=next(ids))
+            if what == "wait":
+                bench.clock.seconds += number
+            elif what == "due":
+                bench.alarms.due()
+            elif what == "restart":
+                bench.alarms = AlarmNotifier(profiles=bench.profiles)
+            else:
+                one = event(
+                    str(number),
+                    id=f"{name}/{number}",
+                    name=f"<{name}/{number}/{next(ids)}>",
+                    source=f"{name}/{number}",
+                    transition=what,
+                    active=what == "active",
+                    event_time=moment,
+                )
+                told += [one] if what == "active" else []
+                bench.alarms.notify([one], name)
+        check(bench, name, told)
+
+    happens()
+
+
+def check(bench: Bench, name: str, told: list[AlarmEvent]) -> None:
+    """Each event, for each recipient, is in one mail, or has one reason."""
+    mails = Counter(
+        (mail["to"][0].partition("@")[0], found)
+        for mail in bench.mails()
+        for found in re.findall(r"<.*?>", mail["text"])
+    )
+    trail = [
+        one
+        for one in bench.alarms.trail(name, limit=1000)
+        if one.transition == "active"
+    ]
+    queued = {(one.who, one.name) for one in trail if one.state == "queued"}
+    left_out = {(one.who, one.name) for one in trail if one.state == "left out"}
+    people = [*"abc", ANNA]
+
+    assert {*queued, *left_out} == {(who, one.name) for who in people for one in told}
+    assert len(trail) == len(queued) + len(left_out)
+    assert dict.fromkeys(((who.partition("@")[0], n) for who, n in queued), 1) == mails
