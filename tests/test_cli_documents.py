@@ -432,6 +432,43 @@ def test_a_secret_is_removed(run: Run, write: Write) -> None:
     assert "password" not in shown["auth"]
 
 
+def test_slips_are_answered_with_what_was_meant(run: Run, write: Write) -> None:
+    """The name of a mode, and of an OAuth2 client that a profile names."""
+    run("client", "apply", write(CLIENT))
+    auth = {"username": "a@plant.example", "client": "gogle", "scope": "s"}
+    mode = run("profile", "apply", write({**PROFILE, "auth": {"mode": "oauth"}}))
+    client = run(
+        "profile", "apply", write({**PROFILE, "auth": {"mode": "oauth2", **auth}})
+    )
+
+    assert "did you mean oauth2? Else install the plugin" in mode.stderr
+    assert "did you mean google? Else apply that one first" in client.stderr
+
+
+def test_a_secret_file_that_is_not_there(
+    run: Run, write: Write, tmp_path: Path
+) -> None:
+    """What can't be done, and what to do."""
+    lost = {"file": str(tmp_path / "nowhere")}
+    run(
+        "profile",
+        "apply",
+        write({**PROFILE, "auth": {**PROFILE["auth"], "password": lost}}),
+    )
+    done = run(
+        "profile",
+        "test",
+        "plant-alerts",
+        "--to",
+        "a@plant.example",
+        "--from",
+        "b@plant.example",
+    )
+
+    assert f"the secret file {lost['file']} can't be read: No such file" in done.stderr
+    assert "remedy: let it hold the secret" in done.stderr
+
+
 def test_nothing_to_apply(run: Run) -> None:
     """An empty array stores nothing, and that is told."""
     done = run("client", "apply", "-", input="[]")

@@ -197,6 +197,7 @@ def test_a_broken_distribution_costs_nobody_else(
         "ep_forgot": "TypeError: implements no hook: is @hookimpl missing?",
     } == {name: reasons[name] for name in reasons if name != "ep_bad_schema"}
     assert reasons["ep_bad_schema"].startswith("ValueError: mode 'bad': ")
+    assert all(one.source for one in profiles.plugins.failures)
     assert "fine" not in profiles.plugins.providers
     (good,) = (one for one in profiles.plugins.loaded if one.name == "ep_good")
     assert ("ep_good 1.0", ("api_key",)) == (good.source, good.modes)

@@ -103,7 +103,7 @@ def check_issuer(query: Mapping[str, str], pending: Pending) -> None:
             "it may have been cut off",
             f"{AGAIN}; should it happen again, ask who runs the authorization server",
         )
-    if said is not None and said != pending.issuer and pending.issuer.startswith(said):
+    if said and said != pending.issuer and pending.issuer.startswith(said):
         raise TokenError("the answer is cut off: its issuer (iss) is not whole", AGAIN)
     if said is not None and pending.issuer and said != pending.issuer:
         raise TokenError(
