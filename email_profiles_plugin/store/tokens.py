@@ -69,14 +69,15 @@ class TokenRow:
         """
         This row, or an empty one where the token was issued for something else.
 
-        Whose generation is 0: what is stored is nothing newer for who asks.
+        Whose generation is 0, as what is stored is nothing newer for who asks; where
+        nothing is stored any more, it is how many there were.
         """
         if self.fingerprint == fingerprint:
             return self
         return evolve(
             self,
             fingerprint=fingerprint,
-            generation=0,
+            generation=0 if self.fingerprint else self.generation,
             state="none",
             sealed=None,
             expires_at=None,
@@ -141,8 +142,9 @@ def take(
     """
     stored = read(connection, profile_id, lock=True)
     row = stored.issued_for(fingerprint)
-    if stored.fingerprint not in ("", fingerprint) and current is not None:
-        _insist(current(connection) == fingerprint)
+    other = stored.fingerprint not in ("", fingerprint)
+    if other and current is not None and current(connection) != fingerprint:
+        raise TokenError("the profile was changed meanwhile", "try again")
     enough = after is not None and row.generation > after and usable(row.held, now)
     if enough or stored.leased(now, until):
         return row, False
@@ -193,8 +195,9 @@ def grant(
     inherits from what is not stored any more.
     """
     row = read(connection, profile_id, lock=True)
-    if row.fingerprint not in ("", fingerprint) and current is not None:
-        _insist(current(connection) == fingerprint)
+    other = row.fingerprint not in ("", fingerprint)
+    if other and current is not None and current(connection) != fingerprint:
+        raise TokenError("the profile was changed meanwhile", "try again")
     if obtained.inherits not in (None, row.generation):
         return None
     health.resume(connection, profile_id)
@@ -301,11 +304,6 @@ def reseal(connection: Connection, seal: Callable[[str, str], str]) -> int:
     for row in rows:
         _put(connection, row.profile_id, sealed=seal(row.profile_id, row.sealed))
     return len(rows)
-
-
-def _insist(is_current: bool) -> None:
-    if not is_current:
-        raise TokenError("the profile was changed meanwhile", "try again")
 
 
 def _store(
