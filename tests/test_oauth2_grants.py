@@ -236,6 +236,18 @@ def test_live_refusal_by_the_person(
     assert "needs grant" == authenticator.status().state
 
 
+@pytest.mark.parametrize("code", ["access_denied", "invalid_scope"])
+def test_a_refusal_is_its_own_cause_never(build: Build, code: str) -> None:
+    """Whoever follows the causes of an error comes to an end."""
+    made = build(client(authorization_endpoint=AUTHORIZE), Script({}), interactive=True)
+    redirect = made.begin(REDIRECT, "s")
+
+    with pytest.raises(GrantRefused) as caught:
+        made.complete(REDIRECT, {"error": code, "state": "s"}, redirect.kept, far())
+
+    assert caught.value.__cause__ is not caught.value
+
+
 def test_refusal_with_a_description(build: Build) -> None:
     """What the server has to say is shown, but for what looks like a secret."""
     made = build(client(authorization_endpoint=AUTHORIZE), Script({}), interactive=True)

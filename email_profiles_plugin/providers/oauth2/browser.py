@@ -127,10 +127,8 @@ def refusal(query: Mapping[str, str]) -> HttpReply | None:
     return HttpReply(status=400, headers={}, body=json.dumps(said).encode())
 
 
-def told(refusal: GrantRefused) -> GrantRefused:
-    """*refusal*; `access_denied` with who says so (RFC 6749, 4.1.2.1)."""
-    if refusal.error != "access_denied":
-        return refusal
+def by_a_person(refusal: GrantRefused) -> GrantRefused:
+    """*refusal* by `access_denied`, with who says so (RFC 6749, 4.1.2.1)."""
     said = (
         f"the person who was asked, or their organisation, said no: {refusal.message}"
     )

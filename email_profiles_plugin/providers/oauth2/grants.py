@@ -127,7 +127,9 @@ class Grants:
             try:
                 self.services.tokens.parse(refusal)  # raises what the server says
             except GrantRefused as error:
-                raise browser.told(error) from error
+                if error.error != "access_denied":
+                    raise
+                raise browser.by_a_person(error) from error
         return browser.code(query), pending
 
     def authorization_code(
