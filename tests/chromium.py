@@ -39,6 +39,7 @@ def driven_chromium(folder: Path) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     options.accept_insecure_certs = True  # it trusts the machine's authorities alone
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in (*FLAGS.split(), NOWHERE_ELSE, f"--user-data-dir={folder}"):
         options.add_argument(flag)
     service = webdriver.ChromeService(driver)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from pathlib import Path
 from queue import Queue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +17,7 @@ import pytest
 from attrs import define, field
 from chromium import driven_chromium
 from click.testing import CliRunner, Result
+from django_bench import PASSWORD, USER, Server, running
 
 from email_profiles_plugin import EmailProfiles
 from email_profiles_plugin.cli import main
@@ -28,34 +26,6 @@ from email_profiles_plugin.grant_rules import LIFETIME_S
 from email_profiles_plugin.testing import CertificateAuthority
 
 SECRET = "c4n4ry-secret"
-USER, PASSWORD = "anna", "c4n4ry-password"
-
-
-@define(eq=False)
-class Server:
-    """django-oauth-toolkit in a process of its own, which ends with its input."""
-
-    process: subprocess.Popen[str]
-    issuer: str = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.issuer = self.read()
-        self.tell(user=USER, password=PASSWORD)
-
-    def read(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def tell(self, **command: str) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    @property
-    def token_requests(self) -> int:
-        count: int = self.tell(count="/token/")
-        return count
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +33,8 @@ def server(
     certificate_authority: CertificateAuthority,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("django")
-    certificate_authority.write_certificate(folder / "certificate.pem")
-    program = Path(__file__).with_name("django_server.py")
-    command = [sys.executable, str(program), str(folder), f"{folder}/certificate.pem"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Server(process)
-        process.communicate(timeout=30)
+    with running(tmp_path_factory.mktemp("django"), certificate_authority) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
