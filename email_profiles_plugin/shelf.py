@@ -14,7 +14,7 @@ from email_profiles_hookspecs.errors import NotFound, StaleRevision
 from .documents import references
 from .kinds import Kind
 from .sealing import Body
-from .store import documents
+from .store import audit, documents
 from .store.database import Database
 from .store.documents import Stored
 
@@ -38,6 +38,12 @@ class Shelf:
         """The one called *name*; NotFound."""
         with self.database.read() as connection:
             return self._found(connection, name)
+
+    def missing(self, name: str) -> NotFound:
+        """What to raise where nobody knows *name*: it may be called otherwise now."""
+        with self.database.read() as connection:
+            remedy = audit.called_now(connection, self.kind.name, name)
+        return NotFound(self.kind.title, name, remedy)
 
     def by_id(self, id: str) -> Stored:
         """The one with this lasting id, listed or not; NotFound."""
@@ -68,7 +74,8 @@ class Shelf:
                 continue
             path = "$" + one.pointer.replace("/", ".")
             message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
-            remedy = "apply that one first"
+            remedy = audit.called_now(connection, one.kind, one.name)
+            remedy = remedy or "apply that one first"
             problems.append(Problem(path=path, message=message, remedy=remedy))
         return targets, problems
 
@@ -77,7 +84,8 @@ class Shelf:
     ) -> Stored:
         found = documents.by_name(connection, self.kind.name, name)
         if found is None:
-            raise NotFound(self.kind.title, name)
+            remedy = audit.called_now(connection, self.kind.name, name)
+            raise NotFound(self.kind.title, name, remedy)
         self._fresh(name, found.revision, based_on)
         return found
 
