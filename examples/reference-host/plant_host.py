@@ -56,7 +56,7 @@ REPORT = {
     "to": ["manager@plant.example"],
     "source": {"callable": "levels"},
     "formats": ["csv", "xlsx", "pdf"],
-    "cron": "*/5 * * * * *",  # six fields begin with seconds; a plant has "0 6 * * *"
+    "cron": "*/3 * * * * *",  # six fields begin with seconds; a plant has "0 6 * * *"
 }
 
 
@@ -78,7 +78,7 @@ class Journal:
 
     def next(self, origin: str, profile: str) -> Outcome:
         """What became of the next message that *origin* sent by *profile*."""
-        while (outcome := self.settled[origin].get(timeout=30)).profile != profile:
+        while (outcome := self.settled[origin].get(timeout=60)).profile != profile:
             continue
         print(f"  observer: {origin}, by {profile}: {outcome.state}")
         return outcome
@@ -147,10 +147,12 @@ def served(alarms: AlarmNotifier) -> Iterator[str]:
     server, listener = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
 
 
 @define
@@ -244,7 +246,8 @@ class Plant:
         profiles.report_schedules.delete("tank-levels", actor="engineer")
         for run in scheduler.reports.runs():  # what was begun may end
             ended = scheduler.outcome(run.id, wait=30)
-            profiles.outcome(ended.message_id or "", wait=10)
+            if ended.message_id is not None:
+                profiles.outcome(ended.message_id, wait=10)
         delete()
         self.tank.fill(93.0)
         self.tried("reports", lambda: scheduler.run_now("tank-levels"))
