@@ -16,7 +16,6 @@ from attrs import define, field
 from sqlalchemy import Connection
 
 from email_profiles_hookspecs import Outcome, Profile, Receipt, SendRequest
-from email_profiles_hookspecs.errors import NotFound
 from email_profiles_hookspecs.services import Clock
 
 from . import plugins as plugin_loader
@@ -232,7 +231,7 @@ class EmailProfiles:
             stored = documents.by_name(connection, self.profiles.kind.name, name)
         found = stored or self.resolve(name)
         if found is None:
-            raise NotFound("email profile", name)
+            raise self.profiles.missing(name)
         with self.database.read() as connection:
             return health.read(connection, found.id)
 

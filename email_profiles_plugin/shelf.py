@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from email_profiles_hookspecs import Problem
 from email_profiles_hookspecs.errors import NotFound, StaleRevision
 
-from .documents import references
+from .documents import Reference, references
 from .kinds import Kind
 from .sealing import Body
-from .store import documents
+from .store import audit, documents
 from .store.database import Database
 from .store.documents import Stored
 
@@ -39,6 +39,12 @@ class Shelf:
         """The one called *name*; NotFound."""
         with self.database.read() as connection:
             return self._found(connection, name)
+
+    def missing(self, name: str) -> NotFound:
+        """What to raise where nobody knows *name*: it may be called otherwise now."""
+        with self.database.read() as connection:
+            remedy = audit.called_now(connection, self.kind.name, name)
+        return NotFound(self.kind.title, name, remedy)
 
     def by_id(self, id: str) -> Stored:
         """The one with this lasting id, listed or not; NotFound."""
@@ -69,11 +75,8 @@ class Shelf:
                 continue
             path = "$" + one.pointer.replace("/", ".")
             message = f"there is no {one.kind.replace('_', ' ')} {one.name!r}"
-            known = [each.name for each in documents.listed(connection, one.kind)]
-            near = difflib.get_close_matches(one.name[:64], known, n=1)
-            remedy = "apply that one first"
-            if near:
-                remedy = f"did you mean {near[0]}? Else {remedy}"
+            remedy = audit.called_now(connection, one.kind, one.name)
+            remedy = remedy or self._nearly(connection, one)
             problems.append(Problem(path=path, message=message, remedy=remedy))
         return targets, problems
 
@@ -82,7 +85,8 @@ class Shelf:
     ) -> Stored:
         found = documents.by_name(connection, self.kind.name, name)
         if found is None:
-            raise NotFound(self.kind.title, name)
+            remedy = audit.called_now(connection, self.kind.name, name)
+            raise NotFound(self.kind.title, name, remedy)
         self._fresh(name, found.revision, based_on)
         return found
 
@@ -92,3 +96,10 @@ class Shelf:
                 f"{self.kind.title} {name!r} was changed since revision {based_on}",
                 "read it again, then change it",
             )
+
+    def _nearly(self, connection: Connection, one: Reference) -> str:
+        """What to do about a name that there is not: the one that is meant, if any."""
+        known = [each.name for each in documents.listed(connection, one.kind)]
+        near = difflib.get_close_matches(one.name[:64], known, n=1)
+        remedy = "apply that one first"
+        return f"did you mean {near[0]}? Else {remedy}" if near else remedy

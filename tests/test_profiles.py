@@ -349,6 +349,33 @@ def test_half_a_character_is_a_mistake_and_no_accident(idle: EmailProfiles) -> N
         profiles.embed(BASIC, owner=HALF, actor="test")
 
 
+def test_who_asks_by_an_old_name_is_told_the_new_one(
+    idle: EmailProfiles, smtp_server: Any, profile_document: Document
+) -> None:
+    """Wherever a name is given; and that it was deleted; nothing of what never was."""
+    idle.profiles.apply(profile_document(smtp_server), actor="test")
+    idle.profiles.rename("plant", "works", actor="test")
+    idle.profiles.rename("works", "site", actor="test")
+    report = {"name": "levels", "profile": "works", "from_address": "a@plant.example",
+              "to": ["b@plant.example"], "source": {"callable": "x"}}  # fmt: skip
+    asked: list[Callable[[], object]] = [
+        lambda: idle.send(request()),
+        lambda: idle.profiles.get("works"),
+        lambda: idle.health("plant"),
+        lambda: idle.report_schedules.apply(report, actor="test"),
+    ]
+    for ask in asked:
+        with pytest.raises((NotFound, Invalid), match="it is called 'site' now"):
+            ask()
+    idle.profiles.delete("site", actor="test")
+
+    assert "it was deleted" == idle.profiles.missing("plant").remedy
+    assert "" == idle.profiles.missing("other").remedy
+    assert "" == idle.profiles.missing("\ud800").remedy
+    idle.profiles.apply(profile_document(smtp_server), actor="test")
+    idle.send(request())
+
+
 def test_a_queued_message_follows_a_rename(
     open_profiles: Open, smtp_server: Any, profile_document: Document
 ) -> None:

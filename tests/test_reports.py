@@ -23,7 +23,7 @@ from report_bench import LEVELS, Inline, database, levels, schedule
 
 from email_profiles_hookspecs.errors import Invalid, NotFound, ReportFailed
 from email_profiles_plugin import EmailProfiles
-from email_profiles_plugin.consumers.reports import Reports, Table
+from email_profiles_plugin.consumers.reports import Occasion, Reports, Table
 from email_profiles_plugin.consumers.reports.edition import Job
 from email_profiles_plugin.consumers.reports.press import MEMORY
 from email_profiles_plugin.consumers.reports.spool import spool
@@ -263,6 +263,20 @@ def test_a_renamed_profile(reports: Reports, plant: EmailProfiles) -> None:
     plant.profiles.rename("plant", "works", actor="test")
 
     assert "queued" == reports.run_now(name).state
+
+
+def test_a_profile_that_is_renamed_while_a_report_is_made(
+    reports: Reports, plant: EmailProfiles
+) -> None:
+    """The report goes out by the name that the profile has by then."""
+
+    def renaming(occasion: Occasion) -> Table:
+        plant.profiles.rename("plant", "works", actor="test")
+        return levels(occasion)
+
+    reports.sources = {"levels": renaming}
+
+    assert "queued" == reports.run_now(applied(reports)).state
 
 
 def test_errors_are_mailed(reports: Reports, smtp_server: Any) -> None:

@@ -207,6 +207,7 @@ def test_the_outcome_follows_from_the_recipients(
 ALL_ERRORS = [
     errors.Invalid("x", []),
     errors.NotFound("email profile", "x"),
+    errors.NotFound("email profile", "x", "y"),
     errors.StaleRevision("x", "y"),
     errors.StateRefused("x", "used", "y"),
     errors.Unknown("x", "id", "y"),

@@ -92,11 +92,9 @@ def list_(
 
 
 def _profile_id(facade: EmailProfiles, name: str) -> str:
-    from email_profiles_hookspecs.errors import NotFound
-
     found = facade.resolve(name)
     if found is None:
-        raise NotFound("email profile", name)
+        raise facade.profiles.missing(name)
     return found.id
 
 

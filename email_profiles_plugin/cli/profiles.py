@@ -161,11 +161,9 @@ def test(
 
 
 def _usual_sender(facade: EmailProfiles, name: str) -> str:
-    from email_profiles_hookspecs.errors import NotFound
-
     found = facade.resolve(name)
     if found is None:
-        raise NotFound("email profile", name)
+        raise facade.profiles.missing(name)
     address = addresses.usual(found.policy.from_addresses, found.auth.get("username"))
     if not address:
         raise click.UsageError(f"{name} names no address to send from: give --from")

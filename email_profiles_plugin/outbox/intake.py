@@ -27,7 +27,7 @@ from ..clock import SystemChance
 from ..documents import document_from_request
 from ..message import message_id_for, render
 from ..settlement import LANES
-from ..store import queue
+from ..store import audit, queue
 from ..store.database import Database
 from ..store.queue import Draft
 
@@ -82,7 +82,9 @@ class Intake:
     def _profile(self, name: str) -> Profile:
         profile = self.resolve(name)
         if profile is None:
-            raise NotFound("email profile", name)
+            with self.database.read() as connection:
+                remedy = audit.called_now(connection, "email_profile", name)
+            raise NotFound("email profile", name, remedy)
         if not profile.enabled:
             raise Disabled(f"the email profile {profile.name!r} is disabled")
         return profile

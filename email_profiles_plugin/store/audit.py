@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection, insert, or_, select
 
-from .documents import Stored
+from .documents import Stored, by_id, unstorable
 from .tables import audit
 
 
@@ -55,6 +55,27 @@ def record(connection: Connection, entry: Entry) -> None:
             detail=json.dumps(dict(entry.detail), ensure_ascii=False),
         )
     )
+
+
+def called_now(connection: Connection, kind: str, name: str) -> str:
+    """
+    What to do where there is no document *name*: it is called otherwise now, or was
+    deleted; "" where there never was one.
+    """
+    if not isinstance(name, str) or [*unstorable(name)]:
+        return ""
+    last = connection.execute(
+        select(audit.c.subject_id, audit.c.action)
+        .where(audit.c.kind == kind, audit.c.subject == name)
+        .order_by(audit.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None:
+        return ""
+    found = by_id(connection, last.subject_id)
+    if found is not None:
+        return f"it is called {found.name!r} now" if found.listed else ""
+    return "it was deleted"
 
 
 def entries(

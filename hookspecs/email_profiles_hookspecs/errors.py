@@ -81,15 +81,21 @@ class Invalid(EmailProfilesError, ValueError):
 
 
 class NotFound(EmailProfilesError, LookupError):
-    """There is no *kind* (email profile, OAuth2 client, message) called *name*."""
+    """
+    There is no *kind* (email profile, OAuth2 client, message) called *name*.
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(kind, name)
+    *remedy* says what it is called now, where it was renamed.
+    """
+
+    def __init__(self, kind: str, name: str, remedy: str = "") -> None:
+        super().__init__(kind, name, remedy)
         self.kind = kind
         self.name = name
+        self.message = f"there is no {kind} {name!r}"
+        self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"there is no {self.kind} {self.name!r}"
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
 
 
 class Conflict(_Said):

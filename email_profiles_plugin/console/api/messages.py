@@ -126,7 +126,7 @@ def listed(asked: Asked) -> Response:
     if query["profile"] is not None:
         found = asked.profiles.resolve(query["profile"])
         if found is None:
-            raise NotFound("email profile", query["profile"])
+            raise asked.profiles.profiles.missing(query["profile"])
         profile_id = found.id
     entries = asked.profiles.outbox.list(
         state=query["state"],

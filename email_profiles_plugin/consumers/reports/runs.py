@@ -185,6 +185,8 @@ class Reports:
             ]
             others, wrong = _all_recipients(schedule, found)
             kept["notes"] = (*edition.notes, *(f"Left out: {one}" for one in wrong))
+            now = self._schedule(run).profile  # it may have been renamed meanwhile
+            schedule = evolve(schedule, profile=now)
             request = request_of(schedule, edition, others, _key(run))
         kept["recipients"] = sum(map(len, others.values()))
         return {**kept, "state": "queued", "message_id": self._queued(request, run)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from email_profiles_hookspecs import Outcome, Problem, Receipt, SendRequest
-from email_profiles_hookspecs.errors import Invalid, NotFound, NotSent
+from email_profiles_hookspecs.errors import Invalid, NotSent
 
 from ...addresses import usual
 from . import parameters
@@ -132,7 +132,7 @@ class SendEmail:
         name = call.profile or self._own(call)
         profile = self.profiles.resolve(name)
         if profile is None:
-            raise NotFound("email profile", name)
+            raise self.profiles.profiles.missing(name)
         username = profile.auth.get("username")
         usually = usual(profile.policy.from_addresses, username)
         if not call.request.from_address and not usually:
