@@ -211,7 +211,7 @@ class Window:
                 return
         raise AssertionError(f"{wanted!r} can't be reached by Tab at {self.path}")
 
-    def look(self, *, dark: bool, width: int) -> None:
+    def look(self, *, dark: bool, width: int, height: int = 900) -> None:
         """Show pages so from now on."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd(

@@ -108,3 +108,16 @@ def test_pages_of_a_step_before(chromium: Window, plant: Sample) -> None:
     assert [] == look_at(chromium)
     chromium.driver.close()
     chromium.driver.switch_to.window(before.pop())
+
+
+def test_what_is_silent_would_be_heard(chromium: Window) -> None:
+    """The policy is in force, and what offends against it is among the complaints."""
+    chromium.go("/profiles")
+    assert [] == chromium.complaints()
+    chromium.run("document.body.setAttribute('style', 'color: red')")
+    chromium.run("setTimeout(() => { throw new Error('loud') })")
+    told: list[str] = []
+    chromium.wait(lambda: told.extend(chromium.complaints()) or len(told) > 1)
+
+    assert "Content Security Policy" in "".join(told)
+    assert "loud" in "".join(told)
