@@ -18,6 +18,9 @@ from .store.database import Database
 LINK_S = 300
 """Seconds for which a link is good."""
 
+AGAIN_S = 10
+"""Seconds within which a second click is of the same sign-in."""
+
 SESSION_S = 12 * 3600
 """Seconds after which a session is over, however busy."""
 
@@ -73,6 +76,13 @@ class SignIns:
         with self.database.read() as connection:
             found = access.session(connection, digest(session))
         if found is None or (found.spent_at or 0) <= self._now() - SESSION_S:
+            return None
+        return found
+
+    def just_spent(self, session: str) -> SignIn | None:
+        """Who *session* is of, if that was signed in some seconds ago."""
+        found = self.current(session)
+        if found is None or (found.spent_at or 0) <= self._now() - AGAIN_S:
             return None
         return found
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from email_profiles_plugin.addresses import matches, parse, shown
+from email_profiles_plugin.addresses import matches, parse, separate, shown
 
 
 @pytest.mark.parametrize(
@@ -173,3 +173,19 @@ def test_parse_never_lets_anything_else_out(text: str) -> None:
 def test_matches(text: str, allowed: str, expected: bool) -> None:
     """Addresses match to the letter, domains as A-labels; nothing else does."""
     assert expected is matches(parse(text), allowed)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (" a@b , c@d;; ", ["a@b", "c@d"]),
+        ('"One, two" <a@b>; c@d', ['"One, two" <a@b>', "c@d"]),
+        ('"open, <a@b>', ['"open, <a@b>']),
+        ("," * 200_000, []),
+        ("a," * 100_000 + '"', [*["a"] * 100_000, '"']),
+    ],
+    ids=["both", "quoted", "open", "marks", "long"],
+)
+def test_several_addresses(text: str, wanted: list[str]) -> None:
+    """Marks within double quotes part nothing; a long text is no trouble."""
+    assert wanted == separate(text)

@@ -94,6 +94,7 @@ def test_it_runs_delivers_lets_one_in_and_ends(
             link = link_of(process)
             url = link.partition("/sign-in")[0]
             browser = Browser(url)
+            browser.headers["X-Forwarded-For"] = "203.0.113.7"  # no proxy is there
             entered = browser.submit(browser.get(link))
             again = CliRunner().invoke(
                 main, ["--home", str(home), "--no-plugins", "console", "link"]

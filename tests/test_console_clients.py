@@ -94,10 +94,15 @@ def test_a_base_url_that_no_browser_may_be_sent_to(profiles: EmailProfiles) -> N
     with ConsoleServer(
         profiles,
         base_url="http://plant.example",
-        authenticate=lambda request: User("pat", Role.VIEWER),
+        authenticate=lambda request: User("pat", Role.ADMIN),
     ) as server:
         page = server.browser().get(at(profiles))
+        trial = server.browser().get(at(profiles) + "/test")
+        plant = profiles.profiles.get("cloud").id
+        token = server.browser().get(f"/profiles/{plant}/token")
 
+    assert "the console's base URL has to be an https" in text(trial)
+    assert "the console's base URL has to be an https" in text(token)
     assert "There is none, as the console's base URL has to be an https" in text(page)
 
 

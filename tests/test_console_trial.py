@@ -161,6 +161,15 @@ def test_mistakes_are_told_beside_their_field(bench: Bench) -> None:
     assert [] == bench.smtp.messages
 
 
+def test_a_long_list_of_recipients_is_refused(bench: Bench) -> None:
+    """Before anybody reads it."""
+    sent = {**TYPED, "to": "," * 4001}
+    answer = bench.browser().submit(bench.profile(), sent)
+
+    assert 422 == answer.status_code
+    assert "is longer than 4000 characters" in answer.text
+
+
 def test_as_whom_a_profile_may_send(bench: Bench) -> None:
     """Told beside From, which is filled in from what it may."""
     document = {**bench.document, "policy": {"from_addresses": ["plant.example"]}}

@@ -153,7 +153,13 @@ def _serve(facade: EmailProfiles, place: Place, *, deliver: bool, browse: bool) 
 
     try:
         with _told_of_calls():
-            serve(make, host=place.host, port=place.port, ready=ready)
+            serve(
+                make,
+                host=place.host,
+                port=place.port,
+                proxied=bool(place.base_url),
+                ready=ready,
+            )
     except OSError as error:
         raise _failure(error, place) from error
     output.note("the console has ended")

@@ -10,11 +10,22 @@ redirects on to another origin, as one that leaves signing in to a third does.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 from starlette.responses import Response
 
+from email_profiles_hookspecs.errors import Invalid
+
 from .calls import Call
+
+
+def redirect_uri(call: Call, of: Callable[[str], str]) -> tuple[str, str]:
+    """The redirect URI that *of* makes of the base URL, or ""; why there is none."""
+    try:
+        return of(call.console.base_url), ""
+    except Invalid as error:
+        return "", error.problems[0].message
 
 
 def leave(call: Call, url: str, back: str) -> Response:

@@ -100,7 +100,10 @@ class Gate:
             response = await run_in_threadpool(
                 refusals.refused, call, refusal, api=place.api
             )
-        if not place.api and self.console.sessions.differs(call.visit, stored):
+        silent = place.rule is None and response.status_code >= HTTPStatus.BAD_REQUEST
+        if silent or place.api:  # who fails to sign in may have done so by now
+            return response
+        if self.console.sessions.differs(call.visit, stored):
             self.console.sessions.write(call.visit, response)
         return response
 

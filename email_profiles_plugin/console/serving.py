@@ -38,13 +38,15 @@ def serve(
     *,
     host: str,
     port: int,
+    proxied: bool,
     ready: Callable[[], None],
 ) -> None:
     """
     Listen on *host* and *port* (0: any), and answer till SIGINT or SIGTERM.
 
     *make* is given the port, *ready* is called once it is answered there. OSError
-    where the port can't be had.
+    where the port can't be had. *proxied*: a proxy on this machine says by
+    X-Forwarded-For who asks; else anybody here could say it.
     """
     sockets = asyncio.run(_bound(host, port))
     try:
@@ -54,6 +56,7 @@ def serve(
             access_log=False,
             lifespan="off",
             limit_concurrency=AT_ONCE,
+            proxy_headers=proxied,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
             ws="none",

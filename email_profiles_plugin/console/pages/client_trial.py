@@ -10,6 +10,7 @@ began may not be the one that ends. No token is ever shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -179,11 +180,14 @@ def _page(
 ) -> Response:
     if result is None and kept is not None and not mistakes:
         result = kept["result"]
+    own = partial(grant_rules.redirect_uri, uid=stored.id)
+    uri, trouble = departures.redirect_uri(call, own)
     response = call.page(
         "client_trial.html",
         status=422 if mistakes else 200,
         client=stored,
-        redirect_uri=grant_rules.redirect_uri(call.console.base_url, stored.id),
+        redirect_uri=uri,
+        trouble=trouble,
         typed={name: typed.get(name, "") for name in FIELDS},
         key=key if kept else "",
         step=kept["step"] if kept else "",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from attrs import frozen
 from starlette.responses import Response
 
-from email_profiles_hookspecs.errors import Invalid
-
-from ...grant_rules import redirect_uri
+from ... import grant_rules
 from ...profiles import Applied
 from ...store.documents import Stored
-from .. import beginnings, editing, removal, sources
+from .. import beginnings, departures, editing, removal, sources
 from ..access import Role
 from ..beginnings import Beginning
 from ..calls import Call
@@ -100,7 +99,10 @@ def _form(
     refused: Refused | None = None,
 ) -> Response:
     stored = draft.stored
-    uri, trouble = _redirect_uri(call, stored) if stored else ("", "")
+    uri, trouble = "", ""
+    if stored:
+        own = partial(grant_rules.redirect_uri, uid=stored.id)
+        uri, trouble = departures.redirect_uri(call, own)
     return call.page(
         "client.html",
         status=refused.status if refused else 200,
@@ -126,14 +128,6 @@ def _offers() -> list[beginnings.Offer]:
         for one in ways
         if one.how
     ]
-
-
-def _redirect_uri(call: Call, stored: Stored) -> tuple[str, str]:
-    """What is to be registered; or why no browser can be sent there."""
-    try:
-        return redirect_uri(call.console.base_url, stored.id), ""
-    except Invalid as error:
-        return "", error.problems[0].message
 
 
 def _stored(call: Call, done: Applied) -> Response:

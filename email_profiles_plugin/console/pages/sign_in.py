@@ -34,7 +34,25 @@ def sign_in(call: Call) -> Response:
 
 
 def enter(call: Call) -> Response:
-    """Spend the link for a session that nobody knew before."""
+    """
+    Spend the link for a session that nobody knew before.
+
+    A second click of the same browser is let in as the first one was: it may be its
+    answer that the browser keeps.
+    """
+    code = _code(call) or call.visit.link
+    visit = call.console.sessions.after(call.visit, code)
+    sign_ins = call.profiles.sign_ins
+    signed_in = sign_ins.spend(code, visit.id) or sign_ins.just_spent(visit.id)
+    if signed_in is None:
+        return _failed(call)
+    visit.name = signed_in.name
+    call.visit = visit
+    return call.to("home", said=f"Signed in as {visit.name}.")
+
+
+def _failed(call: Call) -> Response:
+    """Only who fails has to wait: a right link can't be guessed, nor kept out."""
     client = call.request.client
     address = client.host if client else ""
     wait = call.console.attempts.wait_s(address)
@@ -42,19 +60,13 @@ def enter(call: Call) -> Response:
         raise Refusal(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too many attempts to sign in failed",
-            f"wait {wait} seconds",
+            f"get a new link, or wait {wait} seconds",
             {"Retry-After": str(wait)},
         )
-    visit = call.console.sessions.new()
-    code, call.visit.link = call.visit.link or _code(call), ""
-    signed_in = call.profiles.sign_ins.spend(code, visit.id)
-    if signed_in is None:
-        call.console.attempts.failed(address)
-        failed = "That link was used before, is older than five minutes, or is none."
-        return call.page("sign_in.html", status=HTTPStatus.FORBIDDEN, failed=failed)
-    visit.name = signed_in.name
-    call.visit = visit
-    return call.to("home", said=f"Signed in as {visit.name}.")
+    call.console.attempts.failed(address)
+    call.visit.link = ""
+    failed = "That link was used before, is older than five minutes, or is none."
+    return call.page("sign_in.html", status=HTTPStatus.FORBIDDEN, failed=failed)
 
 
 def leave(call: Call) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.responses import Response
 
 from email_profiles_hookspecs.errors import EmailProfilesError
@@ -74,9 +76,10 @@ def shown(
     granting = sight is not None and sight.goes_on(now.timestamp())
     still = "still" in call.request.query_params or failed is not None
     live = (fetching or granting) and not still
-    uri = ""
+    uri, trouble = "", ""
     if "grant" in status.actions:
-        uri = tokens.redirect_uri(stored.name, call.console.base_url)
+        own = partial(tokens.redirect_uri, stored.name)
+        uri, trouble = departures.redirect_uri(call, own)
     response = call.page(
         "token.html",
         status=200 if failed is None else refusals.status_of(failed),
@@ -91,6 +94,7 @@ def shown(
         fetching=fetching,
         live=live,
         redirect_uri=uri,
+        trouble=trouble,
         may_operate=call.may(Role.OPERATOR),
         may_grant=call.may(Role.ADMIN),
         now=now,

@@ -42,8 +42,8 @@ PLACES_OF = {
 }
 """Which field a part of the request is typed in."""
 
-_BETWEEN = re.compile(r"""[,;\n](?=(?:[^"]*"[^"]*")*[^"]*$)""")
-"""What stands between two addresses, outside quotes."""
+LONGEST = 4000
+"""Characters that To may have."""
 
 
 @frozen(kw_only=True)
@@ -180,12 +180,15 @@ def from_address(body: Mapping[str, Any]) -> str:
 
 def recipients(text: str) -> list[str]:
     """The addresses in what a person typed: commas, semicolons or lines between."""
-    return [one.strip() for one in _BETWEEN.split(text) if one.strip()]
+    return addresses.separate(text, ",;\n")
 
 
 def _sent(call: Call, tested: Tested) -> Response:
     typed = {name: call.form.get(name, "") for name in FIELDS}
     report, mistakes = None, dict[str, str]()
+    if len(typed["to"]) > LONGEST:
+        mistakes["to"] = f"is longer than {LONGEST} characters"
+        return _page(call, tested, typed, report, mistakes)
     request = SendRequest(
         profile=tested.name,
         from_address=typed["from"].strip(),

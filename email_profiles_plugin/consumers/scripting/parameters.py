@@ -17,6 +17,8 @@ from attrs import evolve, field, frozen
 from email_profiles_hookspecs import Attachment, Problem, SendRequest
 from email_profiles_hookspecs.errors import Invalid
 
+from ...addresses import separate
+
 NAMES = (
     "smtp",
     "fromAddr",
@@ -100,7 +102,6 @@ _SERVER = re.compile(
     r"(?:\[(?P<literal>[^\]]+)\]|(?P<host>[^:\[\]]+))"
     r"(?::(?P<port>\d{1,5}))?(?::(?P<tls>[A-Za-z]*))?"
 )
-_BETWEEN = re.compile(r'[,;](?=(?:[^"]*"[^"]*")*[^"]*\Z)')
 
 
 @frozen(kw_only=True)
@@ -315,7 +316,7 @@ def _addresses(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
-        return tuple(one.strip() for one in _BETWEEN.split(value) if one.strip())
+        return tuple(separate(value))
     found: list[Any] = list(value) if isinstance(value, Iterable) else [None]
     if not all(isinstance(one, str) for one in found):
         raise ValueError("has to be an address, or a list of them")
