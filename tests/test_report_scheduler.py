@@ -129,6 +129,22 @@ def test_what_is_too_late_is_said(
     assert "report daily-levels of 2026-01-03 06:00:00 JST: missed" in caplog.text
 
 
+def test_a_clock_that_was_ahead(quiet: EmailProfiles, clock: FakeClock) -> None:
+    """Once it is put back, what is due is made, and what was made is not made again."""
+    apply(quiet, cron="0 6 * * *", misfire_grace_s=3600)
+    scheduler = scheduler_of(quiet)
+    scheduler.look()
+    to(clock, BEGIN + 365 * DAY)
+    scheduler.look()
+    for hours in (1, 7, 1, 7, 31):
+        to(clock, BEGIN + timedelta(hours=hours))
+        scheduler.look()
+    days = [run.scheduled_at.day for run in reversed(scheduler.reports.runs())]
+
+    assert ["queued", "queued", "missed"] == states(scheduler)
+    assert [1, 2, 31] == days
+
+
 def test_edited_schedules(quiet: EmailProfiles, clock: FakeClock) -> None:
     """A new timetable holds from its edit on; a disabled or deleted one for nothing."""
     scheduler = scheduler_of(quiet)
