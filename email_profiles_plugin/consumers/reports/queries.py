@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 _IGNORED = re.compile(
     r"""
@@ -17,6 +18,8 @@ _NAMED = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 _URL = re.compile(
     r"(?P<kind>[a-z][a-z0-9_]*)(?:\+[a-z0-9_]+)?://(?P<rest>.*)", re.DOTALL
 )
+_SECRET = ("password", "passwd", "pwd", "sslpassword", "odbc_connect")
+"""What drivers take a password by, after the ? of a URL."""
 _READS = ("select", "with", "values", "table", "show", "explain")
 
 
@@ -48,7 +51,13 @@ def mistake_of_url(url: str) -> tuple[str, str] | None:
             "is not a database URL",
             "for example postgresql+psycopg://reader@host/db",
         )
-    account = parts["rest"].partition("/")[0].rpartition("@")[0]
-    if ":" in account:
+    account = parts["rest"].rpartition("@")[0]
+    if ":" in account and not account.startswith("/"):  # a / may be in a password
         return "holds a password", "leave it out here, and give it as password"
+    for name, _ in parse_qsl(parts["rest"].partition("?")[2]):
+        if name.lower() in _SECRET:
+            return (
+                f"has {name}, which may hold a password",
+                "leave it out here, and give the password as password",
+            )
     return None
