@@ -15,6 +15,8 @@ _IGNORED = re.compile(
 )
 _FIRST = re.compile(r"\W*(\w+)")
 _NAMED = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+_COLON = re.compile(r"\\:\w*(?![:\w])|(?<![:\w\\]):\w+(?![:\w])")
+"""What `text` would bind, or take the backslash from."""
 _URL = re.compile(
     r"(?P<kind>[a-z][a-z0-9_]*)(?:\+[a-z0-9_]+)?://(?P<rest>.*)", re.DOTALL
 )
@@ -41,6 +43,11 @@ def mistakes_of_sql(sql: str) -> Iterator[tuple[str, str]]:
 def named_in(sql: str) -> list[str]:
     """The parameters that *sql* names (`:line`), in their order."""
     return list(dict.fromkeys(_NAMED.findall(_IGNORED.sub(" ", sql))))
+
+
+def escaped(sql: str) -> str:
+    """*sql* for SQLAlchemy's `text`, to which text and comments name no parameter."""
+    return _IGNORED.sub(lambda found: _COLON.sub(r"\\\g<0>", found[0]), sql)
 
 
 def mistake_of_url(url: str) -> tuple[str, str] | None:
