@@ -251,7 +251,7 @@ def test_what_kills_its_runners_is_lost(
     quiet: EmailProfiles, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After two deaths, or when it is too late; that is recorded and told."""
-    apply(quiet)
+    apply(quiet, errors_to=["operator@plant.example"])
     scheduler = scheduler_of(quiet)
     twice = begun(quiet, scheduler, tries=2)
     clock.forward(1)
@@ -265,7 +265,9 @@ def test_what_kills_its_runners_is_lost(
     assert "each process that began to make it died" == runs[0].error
     assert "the process that made it died, and it is too late now" == runs[1].error
     assert 2 == caplog.text.count("lost")
-    assert [] == quiet.outbox.list()
+    told = [quiet.outbox.header(one.id) for one in quiet.outbox.list()]
+    assert 2 == len(told)
+    assert all("To: operator@plant.example" in one for one in told)
 
 
 def test_whoever_asked_and_ended(quiet: EmailProfiles, clock: FakeClock) -> None:

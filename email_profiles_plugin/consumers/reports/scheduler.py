@@ -318,9 +318,8 @@ class ReportScheduler:
             self._hand(evolve(run, owner=me, tries=tries))
 
     def _lose(self, run: Run, why: str) -> None:
-        error = ReportFailed(why, "process", "run it now, if it is still wanted")
-        lost = _ended(run, "lost", error.message, self.profiles.clock.now())
-        self.reports.settle(evolve(lost, remedy=error.remedy, stage=error.stage), None)
+        remedy = "run it now, if it is still wanted"
+        self.reports.lose(run, ReportFailed(why, "process", remedy))
 
     def _sweep(self) -> None:
         moment = self.profiles.clock.monotonic()
