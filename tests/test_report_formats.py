@@ -126,7 +126,8 @@ FORMULAS = [
     "+1+cmd|' /C calc'!A0",
     "-2+3",
     "@SUM(A1)",
-    "\t=1",
+    "\uff1d1+1",
+    "\n1",
 ]
 
 
@@ -140,7 +141,25 @@ def test_no_formula_in_a_csv_file(text: str) -> None:
     assert [["a"], [text]] == plainly
 
 
-@pytest.mark.parametrize("text", [*FORMULAS, "=1", "+49 1", "-x"])
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x;=1", "x;'=1"),
+        ('x,"=1', "x,\"'=1"),
+        ("\t=1", "'\t'=1"),
+        ("x\n@A1", "x\n'@A1"),
+        ("7,-5;a, +b", "7,-5;a, +b"),
+        ("tank\ud83d", "tank\ufffd"),
+    ],
+)
+def test_within_a_cell_of_a_csv_file(text: str, kept: str) -> None:
+    """A spreadsheet that takes another separator, or lines, runs none of it either."""
+    (_, row) = csv.reader(io.StringIO(as_csv(["a"], [[text]]), newline=""))
+
+    assert [kept] == row
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "\t=1", "=1", "+49 1", "-x"])
 def test_no_formula_in_a_workbook(text: str) -> None:
     """Text is text, whatever it begins with, and as it was."""
     found = cell(text)

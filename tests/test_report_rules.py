@@ -57,6 +57,13 @@ def mistakes(**changes: Any) -> list[str]:
         ({"source": {**SQL, "url": "plant.db"}}, "$.source.url: is not a database URL"),
         ({"source": {**SQL, "url": "postgresql://reader:s3cret@h/db"}},
          "$.source.url: holds a password (leave it out here, and give it as password)"),
+        ({"source": {**SQL, "url": "postgresql://reader:s3/cr?t@h/db"}},
+         "$.source.url: holds a password (leave it out here, and give it as password)"),
+        ({"source": {**SQL, "url": "mysql://h/db?a=1&PassWD=s3cret"}},
+         "$.source.url: has PassWD, which may hold a password (leave it out here, and"
+         " give the password as password)"),
+        ({"source": {**SQL, "url": "mssql+pyodbc:///?odbc_connect=PWD%3Ds3@cret"}},
+         "$.source.url: has odbc_connect, which may hold a password"),
         ({"source": {**SQL, "sql": "DELETE FROM level"}},
          "$.source.sql: begins with DELETE: a report only reads (begin with SELECT or"
          " WITH)"),
@@ -106,6 +113,8 @@ def test_a_mistake(changes: dict[str, Any], said: str) -> None:
         {"source": {**SQL, "sql": "SELECT a::text, ':x' /* ; :y */ FROM b -- :z"}},
         {"source": {**SQL, "sql": "SELECT :line, :scheduled_at, :previous_at"},
          "parameters": {"line": 4}},
+        {"source": {**SQL, "url": "postgresql://reader@h:5432/db?application_name=pwd"}},
+        {"source": {**SQL, "url": "sqlite:///C:/plant@north/a.db"}},
         {"source": {**SQL, "password": {"env": "PLANT_PASSWORD"}}},
         {"cron": "0 6 L * *", "timezone": "America/New_York"},
         {"template": "{{ chart }}", "chart": {"kind": "bar", "x": "a", "y": ["b"]}},

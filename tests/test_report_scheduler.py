@@ -129,6 +129,22 @@ def test_what_is_too_late_is_said(
     assert "report daily-levels of 2026-01-03 06:00:00 JST: missed" in caplog.text
 
 
+def test_a_clock_that_was_ahead(quiet: EmailProfiles, clock: FakeClock) -> None:
+    """Once it is put back, what is due is made, and what was made is not made again."""
+    apply(quiet, cron="0 6 * * *", misfire_grace_s=3600)
+    scheduler = scheduler_of(quiet)
+    scheduler.look()
+    to(clock, BEGIN + 365 * DAY)
+    scheduler.look()
+    for hours in (1, 7, 1, 7, 31):
+        to(clock, BEGIN + timedelta(hours=hours))
+        scheduler.look()
+    days = [run.scheduled_at.day for run in reversed(scheduler.reports.runs())]
+
+    assert ["queued", "queued", "missed"] == states(scheduler)
+    assert [1, 2, 31] == days
+
+
 def test_edited_schedules(quiet: EmailProfiles, clock: FakeClock) -> None:
     """A new timetable holds from its edit on; a disabled or deleted one for nothing."""
     scheduler = scheduler_of(quiet)
@@ -235,7 +251,7 @@ def test_what_kills_its_runners_is_lost(
     quiet: EmailProfiles, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After two deaths, or when it is too late; that is recorded and told."""
-    apply(quiet)
+    apply(quiet, errors_to=["operator@plant.example"])
     scheduler = scheduler_of(quiet)
     twice = begun(quiet, scheduler, tries=2)
     clock.forward(1)
@@ -249,7 +265,9 @@ def test_what_kills_its_runners_is_lost(
     assert "each process that began to make it died" == runs[0].error
     assert "the process that made it died, and it is too late now" == runs[1].error
     assert 2 == caplog.text.count("lost")
-    assert [] == quiet.outbox.list()
+    told = [quiet.outbox.header(one.id) for one in quiet.outbox.list()]
+    assert 2 == len(told)
+    assert all("To: operator@plant.example" in one for one in told)
 
 
 def test_whoever_asked_and_ended(quiet: EmailProfiles, clock: FakeClock) -> None:

@@ -52,6 +52,17 @@ def test_a_query(plant: tuple[str, Any]) -> None:
     assert [["tank", "level"]] == rows_of(plant[0], sql, tank="' OR 1=1 --", least=99)
 
 
+def test_colons_in_text_and_comments(plant: tuple[str, Any]) -> None:
+    """They name no parameter, and text is what was written."""
+    sql = (
+        "SELECT ' :tank', '\\:x \\', ' :a:b ::c \\\\:d : e' AS \" :n\" -- see :docs\n"
+        "/* :x */ FROM level WHERE tank = :tank"
+    )
+    _, row = rows_of(plant[0], sql, tank="Tank 4")
+
+    assert [" :tank", "\\:x \\", " :a:b ::c \\\\:d : e"] == row
+
+
 def test_times_are_bound_in_utc(plant: tuple[str, Any]) -> None:
     """A report asks for what came between two firings."""
     sql = "SELECT tank FROM level WHERE at >= :previous_at AND at < :scheduled_at"

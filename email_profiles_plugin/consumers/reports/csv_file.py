@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import TextIO
@@ -10,8 +11,17 @@ from zoneinfo import ZoneInfo
 
 from .cells import local
 
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-"""What begins a formula in one spreadsheet or another (OWASP, CSV injection)."""
+DANGEROUS = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", *"\t\r\n")
+"""
+What begins a formula in one spreadsheet or another (OWASP, CSV injection); = + - @
+may be full-width.
+"""
+
+_INNER = re.compile(r"""([;,\t\r\n]"*)([^;,\t\r\n]*)""")
+"""What is a cell of its own where a spreadsheet takes another separator."""
+
+_LONE = re.compile("[\ud800-\udfff]")
+"""Surrogates, which UTF-8 has no octets for."""
 
 
 def write_csv(
@@ -28,7 +38,7 @@ def write_csv(
 
     Numbers are written as they are, with a decimal point; dates and times as ISO 8601
     has them, in *zone*. *guard*: an apostrophe goes before text that a spreadsheet
-    would take for a formula.
+    would take for a formula, also within a cell, where its separator may be another.
     """
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
     for row in (columns, *()):
@@ -46,9 +56,18 @@ def _text(value: object, guard: bool, zone: ZoneInfo) -> object:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
-        text = value.replace("\0", "")
-        return f"'{text}" if guard and _is_formula(text) else text
+        text = _LONE.sub("\ufffd", value.replace("\0", ""))
+        return _guarded(text) if guard else text
     return value
+
+
+def _guarded(text: str) -> str:
+    """An apostrophe before it, and before each part of it, that is a formula."""
+    inner = _INNER.sub(
+        lambda found: f"{found[1]}'{found[2]}" if _is_formula(found[2]) else found[0],
+        text,
+    )
+    return f"'{inner}" if _is_formula(text) else inner
 
 
 def _is_formula(text: str) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from email_profiles_hookspecs.errors import ReportFailed
 
-from .queries import named_in
+from .queries import escaped, named_in
 from .table import Table
 
 STAGE = "source"
@@ -67,7 +67,7 @@ def asked(
         with engine.connect() as connection:
             _prepare(connection, seconds)
             named = {name: values[name] for name in named_in(sql)}
-            statement = text(sql).bindparams(
+            statement = text(escaped(sql)).bindparams(
                 *(
                     bindparam(name, type_=DateTime(timezone=True))
                     for name, value in named.items()

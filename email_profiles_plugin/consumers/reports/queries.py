@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qsl
 
 _IGNORED = re.compile(
     r"""
@@ -14,9 +15,13 @@ _IGNORED = re.compile(
 )
 _FIRST = re.compile(r"\W*(\w+)")
 _NAMED = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+_COLON = re.compile(r"\\:\w*(?![:\w])|(?<![:\w\\]):\w+(?![:\w])")
+"""What `text` would bind, or take the backslash from."""
 _URL = re.compile(
     r"(?P<kind>[a-z][a-z0-9_]*)(?:\+[a-z0-9_]+)?://(?P<rest>.*)", re.DOTALL
 )
+_SECRET = ("password", "passwd", "pwd", "sslpassword", "odbc_connect")
+"""What drivers take a password by, after the ? of a URL."""
 _READS = ("select", "with", "values", "table", "show", "explain")
 
 
@@ -40,6 +45,11 @@ def named_in(sql: str) -> list[str]:
     return list(dict.fromkeys(_NAMED.findall(_IGNORED.sub(" ", sql))))
 
 
+def escaped(sql: str) -> str:
+    """*sql* for SQLAlchemy's `text`, to which text and comments name no parameter."""
+    return _IGNORED.sub(lambda found: _COLON.sub(r"\\\g<0>", found[0]), sql)
+
+
 def mistake_of_url(url: str) -> tuple[str, str] | None:
     """Why *url* can't be a database's: what, and what to do."""
     parts = _URL.fullmatch(url)
@@ -48,7 +58,13 @@ def mistake_of_url(url: str) -> tuple[str, str] | None:
             "is not a database URL",
             "for example postgresql+psycopg://reader@host/db",
         )
-    account = parts["rest"].partition("/")[0].rpartition("@")[0]
-    if ":" in account:
+    account = parts["rest"].rpartition("@")[0]
+    if ":" in account and not account.startswith("/"):  # a / may be in a password
         return "holds a password", "leave it out here, and give it as password"
+    for name, _ in parse_qsl(parts["rest"].partition("?")[2]):
+        if name.lower() in _SECRET:
+            return (
+                f"has {name}, which may hold a password",
+                "leave it out here, and give the password as password",
+            )
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,14 @@ class Reports:
         if settled:
             self.tell(run, schedule)
         return run if settled else self.run(run.id)
+
+    def lose(self, run: Run, error: ReportFailed) -> Run:
+        """Nobody makes *run* any more, which its schedule's `errors_to` are told."""
+        schedule = None
+        with suppress(EmailProfilesError):  # it may be gone, or be no schedule any more
+            schedule = self._schedule(run)
+        lost = {**_failed(error), "state": "lost"}
+        return self.settle(evolve(run, **lost), schedule)
 
     def tell(self, run: Run, schedule: ReportSchedule | None) -> None:
         """The log says what was not sent, and so does a mail to `errors_to`."""

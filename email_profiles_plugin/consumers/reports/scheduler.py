@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeGuard
 
 from attrs import define, evolve, field
 from sqlalchemy import Connection
@@ -36,6 +36,9 @@ HOUR_S = 3600
 
 LONGEST = timedelta(hours=25)
 """No report takes longer: what is older was left by a process that was killed."""
+
+AHEAD = timedelta(minutes=1)
+"""What is dealt with for longer ahead was, by a clock that has been put back since."""
 
 
 @define(eq=False)
@@ -183,7 +186,7 @@ class ReportScheduler:
         schedule, timetable = self._known(stored)
         now = self.profiles.clock.now()
         marked = f"{schedule.cron} {schedule.timezone} {schedule.enabled}"
-        since = self._since(schedule, marked)
+        since = self._since(schedule, marked, now)
         if timetable is None or not schedule.enabled:
             return None
         last, count = timetable.missed(since, now)
@@ -204,22 +207,26 @@ class ReportScheduler:
             found = self._read[stored.id] = (schedule, timetable_of(schedule))
         return found
 
-    def _since(self, schedule: ReportSchedule, marked: str) -> datetime:
+    def _since(self, schedule: ReportSchedule, marked: str, now: datetime) -> datetime:
         """Until when firings are dealt with; another timetable begins anew."""
+        latest = (now + AHEAD).timestamp()
+
+        def holds(known: tuple[str, float] | None) -> TypeGuard[tuple[str, float]]:
+            return known is not None and known[0] == marked and known[1] <= latest
 
         def work(connection: Connection) -> float:
             known = report_runs.clock(connection, schedule.id)
-            if known is not None and known[0] == marked:
+            if holds(known):
                 return known[1]
             since = max(schedule.updated_at, known[1] if known else 0)
+            since = since if since <= latest else now.timestamp()
             report_runs.set_clock(connection, schedule.id, marked, since)
             return since
 
         with self.profiles.database.read() as connection:
             known = report_runs.clock(connection, schedule.id)
-        if known is None or known[0] != marked:
-            return datetime.fromtimestamp(self.profiles.database.write(work), UTC)
-        return datetime.fromtimestamp(known[1], UTC)
+        since = known[1] if holds(known) else self.profiles.database.write(work)
+        return datetime.fromtimestamp(since, UTC)
 
     def _fire(
         self,
@@ -311,9 +318,8 @@ class ReportScheduler:
             self._hand(evolve(run, owner=me, tries=tries))
 
     def _lose(self, run: Run, why: str) -> None:
-        error = ReportFailed(why, "process", "run it now, if it is still wanted")
-        lost = _ended(run, "lost", error.message, self.profiles.clock.now())
-        self.reports.settle(evolve(lost, remedy=error.remedy, stage=error.stage), None)
+        remedy = "run it now, if it is still wanted"
+        self.reports.lose(run, ReportFailed(why, "process", remedy))
 
     def _sweep(self) -> None:
         moment = self.profiles.clock.monotonic()
