@@ -21,6 +21,7 @@ from email_profiles_plugin.consumers.alarms.notification import (
     Notification,
     Person,
     from_document,
+    matches,
 )
 from email_profiles_plugin.consumers.alarms.planning import (
     NO_CONTACT,
@@ -466,6 +467,7 @@ def test_isa_state(changes: dict[str, Any], state: str) -> None:
         ({"transition": "Active"}, ValueError, "one of active, clear"),
         ({"severity": 1001}, ValueError, "1 to 1000"),
         ({"name": None}, TypeError, "has to be text, not NoneType"),
+        ({"data": [1]}, TypeError, "data has to be an object, not list"),
         ({"notes": "x" * 70_000}, ValueError, "more than 65536 octets"),
     ],
 )
@@ -475,6 +477,29 @@ def test_a_wrong_event_says_what_is_wrong(
     """An event that nobody could be told of is refused at once."""
     with pytest.raises(error, match=said):
         _ = event(**changes).text
+
+
+def test_what_a_host_leaves_empty() -> None:
+    """No data is an empty object; a time that no clock shows is kept within reach."""
+    assert {} == event(data=None).data
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"):
+        moment = datetime.fromisoformat(text)
+        seconds = event(event_time=moment).event_time.timestamp()
+        assert moment.year == datetime.fromtimestamp(seconds, UTC).year
+
+
+@Cases(
+    ("source", "pattern", "expected"),
+    [
+        ("[default]Tank/1", "[default]Tank/*", True),
+        ("dTank/1", "[default]Tank/*", False),
+        ("[default]Tank/12", "[*]Tank/1?", True),
+        ("a]b", "a]b", True),
+    ],
+)
+def test_source_patterns(source: str, pattern: str, expected: bool) -> None:
+    """A star and a question mark are special; a bracket, as in tag paths, is not."""
+    assert expected == matches(source, [pattern])
 
 
 def test_an_event_s_key() -> None:

@@ -134,11 +134,15 @@ class Notification:
 
 @lru_cache(maxsize=4096)
 def _matches(text: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    return any(fnmatchcase(text, one.replace("[", "[[]")) for one in patterns)
 
 
 def matches(text: str, patterns: Sequence[str]) -> bool:
-    """Whether *text* fits one of *patterns*: `*` any text, `?` a character."""
+    """
+    Whether *text* fits one of *patterns*: `*` any text, `?` a character.
+
+    Nothing else is special: paths begin with `[default]`.
+    """
     return _matches(text, tuple(patterns))
 
 
