@@ -25,6 +25,7 @@ from email_profiles_plugin.consumers.alarms.notification import (
 )
 from email_profiles_plugin.consumers.alarms.planning import (
     NO_CONTACT,
+    NO_MAILBOX,
     OFF_SCHEDULE,
     SAME_ADDRESS,
     audience,
@@ -210,6 +211,16 @@ ECHO = {"name": "Echo", "addresses": ["Anna A. <anna@PLANT.example>"]}
             {"anna@plant.example": 0},
             {"Anna": SAME_ADDRESS},
         ),
+        (
+            {"recipients": [A, "A <a@X.example>", B], "roster": [DORA, DORA]},
+            {A: 0, B: 0},
+            {"A <a@X.example>": SAME_ADDRESS, "Dora": NO_CONTACT},
+        ),
+        (
+            {"fallback": [A, "A <a@X.example>"]},
+            {A: 0},
+            {"A <a@X.example>": SAME_ADDRESS},
+        ),
     ],
 )
 def test_roster(
@@ -220,6 +231,35 @@ def test_roster(
 
     assert told == {turn.who: turn.wait_s for turn in found.turns}
     assert left_out == dict(found.left_out)
+
+
+def test_people_of_one_name_are_one_recipient() -> None:
+    """No address of theirs is lost, none is told twice, nor is anybody left out."""
+    roster = [
+        Person(name="Kim", schedule="late", addresses=("kim.c@plant.example",)),
+        Person(name="Kim", addresses=("kim.a@plant.example", "no address", A)),
+        Person(name="Kim", addresses=("kim.b@plant.example", "kim.a@PLANT.example")),
+        Person(name="Bob", addresses=("bob at plant",)),
+        Person(name="Lee", addresses=("lee@plant.example",)),
+    ]
+    document = notification(
+        recipients=[A], schedules=[LATE], delay_between_messages_s=60
+    )
+    found = audience(document, NOON, roster)
+
+    assert [
+        (A, (A,), 0),
+        ("Kim", ("kim.a@plant.example", "kim.b@plant.example"), 0),
+        ("Lee", ("lee@plant.example",), 60),
+    ] == [(one.who, one.addresses, one.wait_s) for one in found.turns]
+    assert (("Bob", NO_MAILBOX),) == found.left_out
+
+
+@Cases("name", ["", None])
+def test_a_person_has_a_name(name: Any) -> None:
+    """An empty one would stand for everybody in the trail."""
+    with pytest.raises((TypeError, ValueError), match="name"):
+        Person(name=name)
 
 
 def test_a_calculated_roster_replaces_the_document_s() -> None:

@@ -418,6 +418,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "there is no schedule 's'",
     ),
     (
+        {"recipients": ["a@x.example"], "roster": [{"name": "a@x.example"}]},
+        "$.roster[0].name",
+        "is the address of a recipient, who would be taken for this person",
+    ),
+    (
         {"time_zone": "Mars/Base"},
         "$.time_zone",
         "'Mars/Base' is no time zone that is known here",

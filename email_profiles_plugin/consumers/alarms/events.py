@@ -63,10 +63,18 @@ def _text(instance: object, attribute: Attribute[Any], value: object) -> None:
         raise TypeError(f"{attribute.name} has to be text, not {type(value).__name__}")
 
 
-def _filled(instance: object, attribute: Attribute[Any], value: object) -> None:
+def filled(instance: object, attribute: Attribute[Any], value: object) -> None:
+    """A validator: TypeError for what is no text, ValueError for an empty one."""
     _text(instance, attribute, value)
     if not value:
         raise ValueError(f"{attribute.name} is empty")
+
+
+def storable(value: Any) -> Any:
+    """*value*; in text, what no database holds becomes a question mark."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def _aware(instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -127,7 +135,7 @@ class AlarmEvent:
     in alarm although its condition is gone. *data* is whatever else belongs to it.
     """
 
-    id: str = field(validator=_filled)
+    id: str = field(converter=storable, validator=filled)
     source: str = field(default="", validator=_text)
     name: str = field(default="", validator=_text)
     display_path: str = field(default="", validator=_text)

@@ -9,19 +9,23 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import field, frozen
 
 from . import templates
-from .events import AlarmEvent
+from .events import AlarmEvent, filled, storable
 from .schedules import DAYS, Hours, Schedule, minutes
 from .templates import Template
 
 
 @frozen(kw_only=True)
 class Person:
-    """Somebody who may be notified; without a *schedule* always on call."""
+    """
+    Somebody who may be notified; without a *schedule* always on call.
 
-    name: str
+    The *name* says who it is in the trail: ValueError for an empty one.
+    """
+
+    name: str = field(converter=storable, validator=filled)
     addresses: tuple[str, ...] = ()
     schedule: str | None = None
 
