@@ -21,9 +21,11 @@ from email_profiles_plugin.consumers.alarms.notification import (
     Notification,
     Person,
     from_document,
+    matches,
 )
 from email_profiles_plugin.consumers.alarms.planning import (
     NO_CONTACT,
+    NO_MAILBOX,
     OFF_SCHEDULE,
     SAME_ADDRESS,
     audience,
@@ -209,6 +211,16 @@ ECHO = {"name": "Echo", "addresses": ["Anna A. <anna@PLANT.example>"]}
             {"anna@plant.example": 0},
             {"Anna": SAME_ADDRESS},
         ),
+        (
+            {"recipients": [A, "A <a@X.example>", B], "roster": [DORA, DORA]},
+            {A: 0, B: 0},
+            {"A <a@X.example>": SAME_ADDRESS, "Dora": NO_CONTACT},
+        ),
+        (
+            {"fallback": [A, "A <a@X.example>"]},
+            {A: 0},
+            {"A <a@X.example>": SAME_ADDRESS},
+        ),
     ],
 )
 def test_roster(
@@ -219,6 +231,35 @@ def test_roster(
 
     assert told == {turn.who: turn.wait_s for turn in found.turns}
     assert left_out == dict(found.left_out)
+
+
+def test_people_of_one_name_are_one_recipient() -> None:
+    """No address of theirs is lost, none is told twice, nor is anybody left out."""
+    roster = [
+        Person(name="Kim", schedule="late", addresses=("kim.c@plant.example",)),
+        Person(name="Kim", addresses=("kim.a@plant.example", "no address", A)),
+        Person(name="Kim", addresses=("kim.b@plant.example", "kim.a@PLANT.example")),
+        Person(name="Bob", addresses=("bob at plant",)),
+        Person(name="Lee", addresses=("lee@plant.example",)),
+    ]
+    document = notification(
+        recipients=[A], schedules=[LATE], delay_between_messages_s=60
+    )
+    found = audience(document, NOON, roster)
+
+    assert [
+        (A, (A,), 0),
+        ("Kim", ("kim.a@plant.example", "kim.b@plant.example"), 0),
+        ("Lee", ("lee@plant.example",), 60),
+    ] == [(one.who, one.addresses, one.wait_s) for one in found.turns]
+    assert (("Bob", NO_MAILBOX),) == found.left_out
+
+
+@Cases("name", ["", None])
+def test_a_person_has_a_name(name: Any) -> None:
+    """An empty one would stand for everybody in the trail."""
+    with pytest.raises((TypeError, ValueError), match="name"):
+        Person(name=name)
 
 
 def test_a_calculated_roster_replaces_the_document_s() -> None:
@@ -466,6 +507,7 @@ def test_isa_state(changes: dict[str, Any], state: str) -> None:
         ({"transition": "Active"}, ValueError, "one of active, clear"),
         ({"severity": 1001}, ValueError, "1 to 1000"),
         ({"name": None}, TypeError, "has to be text, not NoneType"),
+        ({"data": [1]}, TypeError, "data has to be an object, not list"),
         ({"notes": "x" * 70_000}, ValueError, "more than 65536 octets"),
     ],
 )
@@ -475,6 +517,29 @@ def test_a_wrong_event_says_what_is_wrong(
     """An event that nobody could be told of is refused at once."""
     with pytest.raises(error, match=said):
         _ = event(**changes).text
+
+
+def test_what_a_host_leaves_empty() -> None:
+    """No data is an empty object; a time that no clock shows is kept within reach."""
+    assert {} == event(data=None).data
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"):
+        moment = datetime.fromisoformat(text)
+        seconds = event(event_time=moment).event_time.timestamp()
+        assert moment.year == datetime.fromtimestamp(seconds, UTC).year
+
+
+@Cases(
+    ("source", "pattern", "expected"),
+    [
+        ("[default]Tank/1", "[default]Tank/*", True),
+        ("dTank/1", "[default]Tank/*", False),
+        ("[default]Tank/12", "[*]Tank/1?", True),
+        ("a]b", "a]b", True),
+    ],
+)
+def test_source_patterns(source: str, pattern: str, expected: bool) -> None:
+    """A star and a question mark are special; a bracket, as in tag paths, is not."""
+    assert expected == matches(source, [pattern])
 
 
 def test_an_event_s_key() -> None:

@@ -37,6 +37,7 @@ from email_profiles_plugin.consumers.alarms.templates import (
     mistakes,
     parse,
     values_of,
+    written,
 )
 from email_profiles_plugin.documents import with_defaults
 from email_profiles_plugin.kinds import Kind
@@ -129,6 +130,8 @@ def test_a_date_pattern_that_is_wrong(pattern: str, said: str) -> None:
         ("0,000", 42, "0,042"),
         ("0.00", float("inf"), "inf"),
         ("0.00", 1e300, "1e+300"),
+        ("0.0", 3.4028e38, "340280000000000000000000000000000000000.0"),
+        ("0.0", 10**40, "10000000000000000000000000000000000000000.0"),
     ],
 )
 def test_number_pattern(pattern: str, value: float, expected: str) -> None:
@@ -167,6 +170,23 @@ def test_substitution(text: str, expected: str) -> None:
 
     assert [] == list(mistakes(text, OF_AN_EVENT))
     assert expected == fill(parse(text), values, ZoneInfo("UTC"))
+
+
+@Cases(
+    ("value", "pattern", "expected"),
+    [
+        (1e38, f"0.{'0' * 90}", "1e+38"),
+        (datetime(1, 1, 1, tzinfo=UTC), "", "0001-01-01 00:00:00"),
+        (datetime(9999, 12, 31, 23, tzinfo=UTC), "HH", "23"),
+    ],
+)
+def test_what_can_t_be_written_is_written_plainly(
+    value: object, pattern: str, expected: str
+) -> None:
+    """No number and no time, however large, stops the message that it is in."""
+    zones = {ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")}
+
+    assert expected in {written(value, pattern, zone) for zone in zones}
 
 
 @Cases(
@@ -396,6 +416,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         {"roster": [{"name": "A", "schedule": "s"}]},
         "$.roster[0].schedule",
         "there is no schedule 's'",
+    ),
+    (
+        {"recipients": ["a@x.example"], "roster": [{"name": "a@x.example"}]},
+        "$.roster[0].name",
+        "is the address of a recipient, who would be taken for this person",
     ),
     (
         {"time_zone": "Mars/Base"},

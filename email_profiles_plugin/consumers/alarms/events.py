@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -33,6 +33,10 @@ TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
 MOST_OCTETS = 64 * 1024
 """Of an event, as JSON."""
 
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""No fraction, which as seconds since 1970 would be rounded up to the year 10000."""
+
 _SAID: Mapping[str, str] = {
     "active": "Active",
     "clear": "Clear",
@@ -59,10 +63,18 @@ def _text(instance: object, attribute: Attribute[Any], value: object) -> None:
         raise TypeError(f"{attribute.name} has to be text, not {type(value).__name__}")
 
 
-def _filled(instance: object, attribute: Attribute[Any], value: object) -> None:
+def filled(instance: object, attribute: Attribute[Any], value: object) -> None:
+    """A validator: TypeError for what is no text, ValueError for an empty one."""
     _text(instance, attribute, value)
     if not value:
         raise ValueError(f"{attribute.name} is empty")
+
+
+def storable(value: Any) -> Any:
+    """*value*; in text, what no database holds becomes a question mark."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def _aware(instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -82,6 +94,12 @@ def _severity(instance: object, attribute: Attribute[Any], value: object) -> Non
         raise ValueError(f"{attribute.name} has to be 1 to 1000, or None")
 
 
+def _object(instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping):
+        kind = type(value).__name__
+        raise TypeError(f"{attribute.name} has to be an object, not {kind}")
+
+
 def _plain(value: Any) -> Any:
     """*value* as JSON can hold it; what it can't hold becomes its text."""
     if isinstance(value, Mapping):
@@ -95,6 +113,17 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def _plain_data(value: Any) -> Any:
+    return {} if value is None else _plain(value)
+
+
+def _in_range(value: Any) -> Any:
+    """*value*; a time that UTC can't express becomes the first or last that it can."""
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        return value
+    return max(value, _FIRST) if value < _LAST else min(value, _LAST)
+
+
 @frozen(kw_only=True)
 class AlarmEvent:
     """
@@ -106,7 +135,7 @@ class AlarmEvent:
     in alarm although its condition is gone. *data* is whatever else belongs to it.
     """
 
-    id: str = field(validator=_filled)
+    id: str = field(converter=storable, validator=filled)
     source: str = field(default="", validator=_text)
     name: str = field(default="", validator=_text)
     display_path: str = field(default="", validator=_text)
@@ -121,11 +150,13 @@ class AlarmEvent:
     transition: Transition = field(validator=_one_of(TRANSITIONS))
     priority: Priority = field(default="Low", validator=_one_of(PRIORITIES))
     severity: int | None = field(default=None, validator=_severity)
-    event_time: datetime = field(validator=_aware)
+    event_time: datetime = field(converter=_in_range, validator=_aware)
     event_value: Any = field(default=None, converter=_plain)
     ack_user: str = field(default="", validator=_text)
     ack_notes: str = field(default="", validator=_text)
-    data: Mapping[str, Any] = field(factory=dict, converter=_plain)
+    data: Mapping[str, Any] = field(
+        factory=dict, converter=_plain_data, validator=_object
+    )
 
     @property
     def isa_state(self) -> State:

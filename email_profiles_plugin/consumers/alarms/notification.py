@@ -9,19 +9,23 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import field, frozen
 
 from . import templates
-from .events import AlarmEvent
+from .events import AlarmEvent, filled, storable
 from .schedules import DAYS, Hours, Schedule, minutes
 from .templates import Template
 
 
 @frozen(kw_only=True)
 class Person:
-    """Somebody who may be notified; without a *schedule* always on call."""
+    """
+    Somebody who may be notified; without a *schedule* always on call.
 
-    name: str
+    The *name* says who it is in the trail: ValueError for an empty one.
+    """
+
+    name: str = field(converter=storable, validator=filled)
     addresses: tuple[str, ...] = ()
     schedule: str | None = None
 
@@ -134,11 +138,15 @@ class Notification:
 
 @lru_cache(maxsize=4096)
 def _matches(text: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    return any(fnmatchcase(text, one.replace("[", "[[]")) for one in patterns)
 
 
 def matches(text: str, patterns: Sequence[str]) -> bool:
-    """Whether *text* fits one of *patterns*: `*` any text, `?` a character."""
+    """
+    Whether *text* fits one of *patterns*: `*` any text, `?` a character.
+
+    Nothing else is special: paths begin with `[default]`.
+    """
     return _matches(text, tuple(patterns))
 
 

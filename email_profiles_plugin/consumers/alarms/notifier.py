@@ -14,7 +14,6 @@ from attrs import define, field
 from email_profiles_hookspecs import Receipt
 from email_profiles_hookspecs.errors import EmailProfilesError
 
-from ...addresses import parse
 from ...store import alarm_claims, alarm_mails, alarm_views, alarms
 from ...store.alarm_claims import Mail
 from ...store.alarm_views import NoticeEntry
@@ -79,7 +78,8 @@ class AlarmNotifier:
         Have the people of an alarm notification told of *events*.
 
         *document* names one, or is one; *roster* replaces its own, where a host
-        calculates who is on call. Nothing but the database is waited for. Returns the
+        calculates who is on call; whoever has no address in it that mail can go to is
+        left out. Nothing but the database is waited for. Returns the
         receipts of messages that are queued now; what waits for others, or for its
         turn, follows, and who is not told is in the `trail`. An event that comes twice
         is told once: its message's receipt says `duplicate`.
@@ -88,9 +88,6 @@ class AlarmNotifier:
         is missing, disabled or may not send this, that is raised too, and recorded.
         """
         given = _checked(events)
-        for person in roster or ():
-            for address in person.addresses:
-                parse(address)
         notification = self._desk.find(document)
         wanted = [one for one in given if not reason_to_filter(notification, one)]
         try:

@@ -17,6 +17,7 @@ from email_profiles_hookspecs.errors import EmailProfilesError, Invalid
 from .acknowledging import LONGEST_NOTE, Acknowledging, Page
 from .links import PAGE, PARAMETER
 from .notifier import AlarmNotifier
+from .patterns import in_zone
 
 try:
     from jinja2 import Environment, StrictUndefined, Template
@@ -148,7 +149,7 @@ class _Pages:
         zone = ZoneInfo(page.zone) if isinstance(page, Page) else ZoneInfo("UTC")
 
         def written(moment: datetime) -> str:
-            return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+            return f"{in_zone(moment, zone):%Y-%m-%d %H:%M:%S}"
 
         values: dict[str, Any] = {
             "page": page,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 _MONTHS = (
     "January",
@@ -32,6 +32,8 @@ _DAYS = (
 )
 _RUN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|'|[^A-Za-z']+")
 _NUMBER = re.compile(r"([#,]*)([0,]*)(?:\.(0*)(#*))?")
+_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
+"""Wide enough for the largest number that is written out, with all its places."""
 _THOUSANDS = re.compile(r"(?<=\d)(?=(?:\d{3})+$)")
 
 
@@ -79,6 +81,14 @@ def date_pattern_mistake(pattern: str) -> str:
     return ""
 
 
+def in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """*moment* as clocks in *zone* show it; in UTC where they can't, as in year 1."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.astimezone(UTC)
+
+
 def format_date(moment: datetime, pattern: str) -> str:
     """*moment* by *pattern*; text in single quotes stands for itself, '' for one."""
     return "".join(_pieces(moment, pattern))
@@ -108,7 +118,7 @@ def format_number(value: float, pattern: str) -> str:
     number = Decimal(str(value))
     if number.is_nan() or number.is_infinite() or number.adjusted() > 40:
         return str(value)
-    rounded = number.quantize(Decimal(1).scaleb(-most), rounding=ROUND_HALF_EVEN)
+    rounded = number.quantize(Decimal(1).scaleb(-most), context=_EXACT)
     before, _, after = f"{abs(rounded):f}".partition(".")
     least = found[2].count("0")
     before = before.lstrip("0").rjust(least, "0")

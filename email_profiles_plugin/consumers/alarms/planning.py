@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ...addresses import parse
 from .events import AlarmEvent
@@ -17,6 +17,7 @@ EVERYONE = ""
 """Stands for all recipients in a record of who was not notified."""
 
 NO_CONTACT = "no contact: has no mail address"
+NO_MAILBOX = "no contact: has no address that mail can go to"
 OFF_SCHEDULE = "off schedule"
 NO_SCHEDULE = "there is no schedule of that name"
 SAME_ADDRESS = "has only addresses of others who are notified"
@@ -92,32 +93,71 @@ def audience(
     """
     Who is notified of something that happens at *moment*, in order.
 
-    *roster*: what a host has calculated, instead of the document's.
+    *roster*: what a host has calculated, instead of the document's. Each mailbox is
+    told once, in the first place that it has; people of one name are one recipient.
     """
     people = notification.roster if roster is None else roster
-    turns = [Turn(who=one, addresses=(one,)) for one in notification.recipients]
-    seen = {parse(one).key for one in notification.recipients}
-    left_out: list[tuple[str, str]] = []
+    found = _Seating()
+    for one in notification.recipients:
+        found.seat(one, (one,), 0)
     wait = 0
     for person in people:
-        keys = {parse(one).key for one in person.addresses}
         if reason := _absence(notification, person, moment):
-            left_out.append((person.name, reason))
-        elif keys <= seen:
-            left_out.append((person.name, SAME_ADDRESS))
-        else:
-            seen |= keys
-            turns.append(Turn(who=person.name, addresses=person.addresses, wait_s=wait))
+            found.left_out.setdefault(person.name, reason)
+        elif found.seat(person.name, person.addresses, wait):
             wait += notification.delay_between_messages_s
-    if not turns:
-        turns = [Turn(who=one, addresses=(one,)) for one in notification.fallback]
-    return Audience(turns=tuple(turns), left_out=tuple(left_out))
+    if not found.turns:
+        for one in notification.fallback:
+            found.seat(one, (one,), 0)
+    return found.audience()
+
+
+@define
+class _Seating:
+    """Takes people in, by name, each mailbox once."""
+
+    turns: dict[str, Turn] = field(factory=dict)
+    left_out: dict[str, str] = field(factory=dict)
+    mailboxes: set[str] = field(factory=set)
+
+    def seat(self, who: str, addresses: Sequence[str], wait_s: int) -> bool:
+        """Whether they have a turn of their own."""
+        new: list[str] = []
+        for one in addresses:
+            key = _mailbox(one)
+            if key and key not in self.mailboxes:
+                self.mailboxes.add(key)
+                new.append(one)
+        before = self.turns.get(who)
+        if new and before is not None:
+            both = (*before.addresses, *new)
+            self.turns[who] = evolve(before, addresses=both)
+        elif new:
+            self.turns[who] = Turn(who=who, addresses=tuple(new), wait_s=wait_s)
+        else:
+            self.left_out.setdefault(who, SAME_ADDRESS)
+        return bool(new) and before is None
+
+    def audience(self) -> Audience:
+        """Nobody is both told and left out."""
+        rest = [one for one in self.left_out.items() if one[0] not in self.turns]
+        return Audience(turns=tuple(self.turns.values()), left_out=tuple(rest))
+
+
+def _mailbox(address: str) -> str:
+    """The same for each way to write a mailbox; "" where *address* is none."""
+    try:
+        return parse(address).key
+    except ValueError:
+        return ""
 
 
 def _absence(notification: Notification, person: Person, moment: datetime) -> str:
     """Why *person* is not notified at *moment*; "" if that is no question."""
     if not person.addresses:
         return NO_CONTACT
+    if not any(map(_mailbox, person.addresses)):
+        return NO_MAILBOX
     if person.schedule is None:
         return ""
     schedule = notification.schedules.get(person.schedule)

@@ -125,6 +125,18 @@ def _names(document: Mapping[str, Any]) -> Iterator[Finding]:
             if isinstance(name, str) and name in seen:
                 yield Finding((block, index, "name"), "is there twice")
             seen.add(str(name))
+    told = [
+        *_each((), document.get("recipients")),
+        *_each((), document.get("fallback")),
+    ]
+    addresses = {one for _, one in told if isinstance(one, str)}
+    for index, person in enumerate(_objects(document, "roster")):
+        if person.get("name") in addresses:
+            yield Finding(
+                ("roster", index, "name"),
+                "is the address of a recipient, who would be taken for this person",
+                "give the person's name",
+            )
     known = {one.get("name") for one in _objects(document, "schedules")}
     for index, person in enumerate(_objects(document, "roster")):
         wanted = person.get("schedule")

@@ -21,6 +21,7 @@ from .patterns import (
     date_pattern_mistake,
     format_date,
     format_number,
+    in_zone,
     is_number_pattern,
 )
 
@@ -151,15 +152,23 @@ def _written(placeholder: Placeholder, values: Mapping[str, Any], zone: tzinfo) 
 
 
 def written(value: object, pattern: str, zone: tzinfo) -> str:
-    """One value as text; a number or a time as *pattern* says."""
+    """
+    One value as text; a number or a time as *pattern* says.
+
+    What can't be written so is written plainly: no value stops the message it is in.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, datetime):
-        return format_date(value.astimezone(zone), pattern or "yyyy-MM-dd HH:mm:ss")
-    if pattern and isinstance(value, int | float):
-        return format_number(value, pattern)
+    try:
+        if isinstance(value, datetime):
+            pattern = pattern or "yyyy-MM-dd HH:mm:ss"
+            return format_date(in_zone(value, zone), pattern)
+        if pattern and isinstance(value, int | float):
+            return format_number(value, pattern)
+    except (ArithmeticError, ValueError):
+        pass
     return str(value)
 
 
