@@ -219,7 +219,7 @@ class Window:
         )
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
 
     def violations(self, *, only: tuple[str, ...] = ()) -> list[str]:
