@@ -26,7 +26,10 @@ from .store.documents import Stored
 EMBEDDED = "embedded/"
 """Starts the names of documents that belong to a consumer; no user's name can."""
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}")
+# As `name` in the schemas.
+_NAME = re.compile(
+    r"(?!\s|\.{1,2}\Z)[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]{1,64}(?<!\s)"
+)
 
 
 @frozen(kw_only=True)
@@ -80,8 +83,6 @@ class Documents(Shelf):
         names stored secrets to give up, by JSON pointer: `/auth/password`.
         """
         old, name = self.by_id(id), _name_in(document)
-        if not old.listed:
-            raise NotFound(self.kind.title, id)
         return self._apply(document, name, actor, based_on, old, without)
 
     def embed(self, document: Body, *, owner: str, actor: str) -> str:
@@ -155,16 +156,19 @@ class Documents(Shelf):
         self, old: str, new: str, *, actor: str, based_on: Based = None
     ) -> Stored:
         """Give it another name; all that refers to it goes on doing so. NameTaken."""
-        wrong = not isinstance(new, str) or not _NAME.fullmatch(new)
-        if wrong or new != new.strip():
-            said = "has to have 1 to 64 characters, no slash, no control character"
+        if not isinstance(new, str) or not _NAME.fullmatch(new):
+            said = (
+                "has to have 1 to 64 characters, no slash, no control character, no"
+                " space at its ends, and not to be . or .."
+            )
             raise Invalid("new name", [Problem(path="$.name", message=said)])
 
         def work(connection: Connection) -> Stored:
-            stored = self._found(connection, old, based_on)
+            stored = self._listed(connection, old, based_on)
             renamed = self._next(stored, {**stored.body, "name": new}, name=new)
             documents.put(connection, renamed, new=False)
-            self._audit(connection, actor, "rename", renamed, {"from": old})
+            detail = {"from": old, "revision": renamed.revision, "changed": ["name"]}
+            self._audit(connection, actor, "rename", renamed, detail)
             self._follow(connection, actor, renamed, old)
             return renamed
 
@@ -182,7 +186,7 @@ class Documents(Shelf):
         """
 
         def work(connection: Connection) -> None:
-            stored = self._found(connection, name, based_on)
+            stored = self._listed(connection, name, based_on)
             users = [
                 f"{user.kind.replace('_', ' ')} {user.name!r}"
                 for user in documents.referrers(connection, stored.id)
@@ -251,6 +255,13 @@ class Documents(Shelf):
         self.changed()
         return Applied(stored=stored, change=f"{action}d", warnings=tuple(warnings))
 
+    def _listed(self, connection: Connection, name: str, based_on: Based) -> Stored:
+        """What is a consumer's own is renamed and deleted by it alone."""
+        stored = self._found(connection, name, based_on)
+        if not stored.listed:
+            raise NotFound(self.kind.title, name)
+        return stored
+
     def _secret(
         self, name: str, field: str, based_on: Based
     ) -> tuple[Stored, builtins.list[str]]:
@@ -276,8 +287,10 @@ class Documents(Shelf):
         kind, new = self.kind.name, renamed.name
         for user in documents.referrers(connection, renamed.id):
             body = rename_reference(user.body, self.schema_of(user), kind, old, new)
-            documents.put(connection, self._next(user, body), new=False)
-            detail = {"renamed": kind, "from": old, "to": new}
+            followed = self._next(user, body)
+            documents.put(connection, followed, new=False)
+            revision = followed.revision
+            detail = {"renamed": kind, "from": old, "to": new, "revision": revision}
             self._audit(connection, actor, "follow a rename", user, detail)
 
     def _touch(self, stored: Stored) -> bool:

@@ -47,10 +47,10 @@ class Shelf:
         return NotFound(self.kind.title, name, remedy)
 
     def by_id(self, id: str) -> Stored:
-        """The one with this lasting id, listed or not; NotFound."""
+        """The listed one with this lasting id; NotFound."""
         with self.database.read() as connection:
             stored = documents.by_id(connection, id)
-        if stored is None or stored.kind != self.kind.name:
+        if stored is None or stored.kind != self.kind.name or not stored.listed:
             raise NotFound(self.kind.title, id)
         return stored
 

@@ -178,13 +178,25 @@ def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["gateway.example", "https://", "https://a/?b", "https://[a", "ftp://a"]
+    "url",
+    [
+        *("", "gateway.example", "https://", "https://a/?b", "https://[a", "ftp://a"),
+        *("https://a:65536", "https://a:0", "https://a b", "https://a/b%20c"),
+        *("https://a@b", "https://a/../b", "https://a//b", "https://a/profiles/x"),
+    ],
 )
 def test_a_base_url_that_is_none_is_told(run: Run, url: str) -> None:
     """Before anything is opened."""
-    done = run("console", "--base-url", url)
+    done = run("console", "--base-url", url, "link")
 
     assert (2, True) == (done.exit_code, "say https://host" in done.stderr)
+
+
+def test_a_base_url_of_an_international_name(run: Run) -> None:
+    """As browsers send it."""
+    done = run("console", "--base-url", "https://Werk-Größe.example:8443/m/", "link")
+
+    assert done.stdout.startswith("https://xn--werk-gre-wya3u.example:8443/m/sign-in?")
 
 
 @pytest.mark.parametrize(

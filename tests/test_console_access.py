@@ -271,7 +271,7 @@ def test_a_session_outlives_the_rotation_of_the_key(console: ConsoleServer) -> N
     [
         (
             "https://gateway.example/mail",
-            "email_profiles_443",
+            "email_profiles_443_aa537b28",
             {"HttpOnly", "SameSite=lax", "Path=/mail", "Secure"},
         ),
         (

@@ -113,32 +113,33 @@ def test_the_life_of_a_document(console: ConsoleServer, admin: Browser) -> None:
         change["change"],
         change["warnings"],
     )
-    assert '"1"' == made.headers["ETag"]
+    tags = [f'"{change["id"]}-{number}"' for number in range(5)]
+    assert tags[1] == made.headers["ETag"]
     where = made.headers["Location"]
     assert f"{API}/profiles/plant" == where
 
     read = admin.get(where)
     document = good(read)
     assert {**PLANT, "auth": {**PLANT["auth"], "password": MARK}} == document
-    assert 304 == admin.get(where, headers={"If-None-Match": '"1"'}).status_code
+    assert 304 == admin.get(where, headers={"If-None-Match": tags[1]}).status_code
     assert 200 == admin.get(where, headers={"If-None-Match": '"7"'}).status_code
 
     document["description"] = "What the plant sends by"
     put = admin.put(where, json=document, headers={"If-Match": read.headers["ETag"]})
     assert "changed" == good(put)["change"]
     again = admin.put(where, json=document, headers={"If-Match": put.headers["ETag"]})
-    assert ("unchanged", '"2"') == (good(again)["change"], again.headers["ETag"])
+    assert ("unchanged", tags[2]) == (good(again)["change"], again.headers["ETag"])
 
     patch = admin.patch(
         where,
         json={"description": None, "smtp": {"timeout_ms": 5000}},
-        headers={"If-Match": '"2"', "Content-Type": "application/merge-patch+json"},
+        headers={"If-Match": tags[2], "Content-Type": "application/merge-patch+json"},
     )
     assert 3 == good(patch)["revision"]
     assert {**PLANT["smtp"], "timeout_ms": 5000} == good(admin.get(where))["smtp"]
 
     renamed = admin.post(
-        f"{where}/rename", json={"name": "Werk 1 ü"}, headers={"If-Match": '"3"'}
+        f"{where}/rename", json={"name": "Werk 1 ü"}, headers={"If-Match": tags[3]}
     )
     where = renamed.headers["Location"]
     assert "Werk 1 ü" == good(renamed)["name"] == good(admin.get(where))["name"]
@@ -149,7 +150,7 @@ def test_the_life_of_a_document(console: ConsoleServer, admin: Browser) -> None:
         listed["revision"],
     )
 
-    assert 204 == admin.delete(where, headers={"If-Match": '"4"'}).status_code
+    assert 204 == admin.delete(where, headers={"If-Match": tags[4]}).status_code
     problem(admin.get(where), 404, "not-found")
     trail = good(admin.get(f"{API}/audit", params={"subject_id": change["id"]}))
     assert ["delete", "rename", "change", "change", "create"] == [
@@ -166,6 +167,7 @@ def test_a_lost_update_is_prevented(console: ConsoleServer, admin: Browser) -> N
     seen = other.get(where)
     good(admin.patch(where, json={"description": "mine"}, headers={"If-Match": tag}))
 
+    now = other.get(where).headers["ETag"]
     theirs = {**seen.json(), "description": "theirs"}
     headers = {"If-Match": seen.headers["ETag"]}
     for refused in (
@@ -174,7 +176,7 @@ def test_a_lost_update_is_prevented(console: ConsoleServer, admin: Browser) -> N
         other.delete(where, headers=headers),
         other.post(f"{where}/rename", json={"name": "x"}, headers=headers),
         other.put(f"{where}/secrets/password", json={"value": "x"}, headers=headers),
-        other.put(where, json=theirs, headers={"If-Match": 'W/"2"'}),
+        other.put(where, json=theirs, headers={"If-Match": f"W/{now}"}),
     ):
         assert problem(refused, 412, "stale-revision")["remedy"]
     for refused in (
@@ -183,15 +185,27 @@ def test_a_lost_update_is_prevented(console: ConsoleServer, admin: Browser) -> N
         other.delete(where),
         other.post(f"{where}/rename", json={"name": "x"}),
     ):
-        assert '"2"' in problem(refused, 428, "precondition-required")["remedy"]
+        assert now in problem(refused, 428, "precondition-required")["remedy"]
     assert "mine" == good(admin.get(where))["description"]
-    good(other.put(where, json=theirs, headers={"If-Match": '"1", "2"'}))
+    good(other.put(where, json=theirs, headers={"If-Match": f"{tag}, {now}"}))
     good(other.put(where, json=theirs, headers={"If-Match": "*"}))
     problem(
         other.put(where, json=theirs, headers={"If-Match": "7"}),
         400,
         "malformed-header",
     )
+
+
+def test_a_tag_is_of_one_document(admin: Browser) -> None:
+    """What is deleted and made anew under the same name is another."""
+    where = f"{API}/profiles/plant"
+    tag = admin.put(where, json=PLANT).headers["ETag"]
+    admin.delete(where, headers={"If-Match": tag})
+    store(admin, PLANT)
+    patch = admin.patch(where, json={"enabled": False}, headers={"If-Match": tag})
+
+    problem(patch, 412, "stale-revision")
+    assert 200 == admin.get(where, headers={"If-None-Match": tag}).status_code
 
 
 def test_create_only(admin: Browser) -> None:
@@ -223,12 +237,12 @@ def test_a_stored_secret_is_kept_by_its_mark(
     document = good(admin.get(where))
 
     document["description"] = "new"
-    good(admin.put(where, json=document, headers={"If-Match": '"1"'}))
+    good(admin.put(where, json=document, headers={"If-Match": "*"}))
     assert sealed == documents.get("plant").body["auth"]["password"]
 
     moved = {**document, "smtp": {**document["smtp"], "hostname": "evil.example"}}
     told = problem(
-        admin.put(where, json=moved, headers={"If-Match": '"2"'}), 422, "invalid"
+        admin.put(where, json=moved, headers={"If-Match": "*"}), 422, "invalid"
     )
     assert ["$.auth.password"] == paths(told)
     fresh = {**document, "name": "other"}
@@ -239,7 +253,7 @@ def test_a_stored_secret_is_kept_by_its_mark(
         admin.put(
             f"{where}/secrets/password",
             json={"value": "another"},
-            headers={"If-Match": '"2"'},
+            headers={"If-Match": "*"},
         )
     )
     assert sealed != documents.get("plant").body["auth"]["password"]
@@ -254,7 +268,7 @@ def test_a_stored_secret_is_kept_by_its_mark(
     store(admin, {**CLIENT, "token_endpoint_auth_method": "client_secret_post"})
     gone = {"client_secret": None, "token_endpoint_auth_method": "none"}
     client = f"{API}/clients/entra"
-    good(admin.patch(client, json=gone, headers={"If-Match": '"1"'}))
+    good(admin.patch(client, json=gone, headers={"If-Match": "*"}))
     assert "client_secret" not in console.profiles.clients.get("entra").body
 
 
@@ -263,7 +277,7 @@ def test_an_export_is_sealed(console: ConsoleServer, admin: Browser) -> None:
     store(admin, PLANT)
     exported = good(admin.get(f"{API}/profiles/plant/export"))
     assert {"sealed"} == exported["auth"]["password"].keys()
-    good(admin.put(f"{API}/profiles/plant", json=exported, headers={"If-Match": '"1"'}))
+    good(admin.put(f"{API}/profiles/plant", json=exported, headers={"If-Match": "*"}))
     viewer = console.api(Role.OPERATOR)
     problem(viewer.get(f"{API}/profiles/plant/export"), 403, "forbidden")
 

@@ -91,6 +91,8 @@ def test_the_redirect_uri(profiles: EmailProfiles, server: ConsoleServer) -> Non
 
 def test_a_base_url_that_no_browser_may_be_sent_to(profiles: EmailProfiles) -> None:
     """There is no redirect URI then, and the page says why."""
+    auth = {**CLOUD["auth"], "interactive": True}
+    profiles.profiles.apply({**CLOUD, "auth": auth}, actor="test")
     with ConsoleServer(
         profiles,
         base_url="http://plant.example",

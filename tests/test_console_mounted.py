@@ -22,8 +22,9 @@ from starlette.routing import Mount
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from email_profiles_hookspecs.errors import StoreUnavailable
-from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin import EmailProfiles, base_urls
 from email_profiles_plugin.console import Role, User, create_app
+from email_profiles_plugin.console.application import ALONE, PLACES
 
 Open = Callable[..., EmailProfiles]
 
@@ -79,11 +80,11 @@ def test_in_a_fastapi_application(profiles: EmailProfiles, authenticate: Any) ->
     """Its sign-in is the only one; the rest of the host stays as it is."""
     with Served(lambda url: fastapi_host(profiles, url, authenticate)) as host:
         browser = Browser(f"{host.url}/tools/email")
-        stranger = browser.get("/outbox", allow_redirects=False)
+        stranger = browser.get("/outbox?text=a", allow_redirects=False)
         assert 303 == stranger.status_code
         wanted = f"{host.url}/tools/email/outbox".replace(":", "%3A")
         assert stranger.headers["Location"] == (
-            f"/login?next={wanted.replace('/', '%2F')}"
+            f"/login?next={wanted.replace('/', '%2F')}%3Ftext%3Da"
         )
 
         browser.get(f"{host.url}/login?name=anna&role=operator")
@@ -303,9 +304,18 @@ def test_more_names_may_be_allowed(
 
 
 @pytest.mark.parametrize(
-    "base_url", ["", "gateway.example", "ftp://gateway.example", "https://a/b?c"]
+    "base_url",
+    ["", "gateway.example", "ftp://gateway.example", "https://a/b?c", "https://a/api"],
 )
 def test_a_base_url_is_a_web_address(profiles: EmailProfiles, base_url: str) -> None:
     """Else links and redirect URIs made of it would lead nowhere."""
     with pytest.raises(ValueError, match="say https://host/path"):
         create_app(profiles, base_url=base_url)
+
+
+def test_the_first_parts_of_paths_are_known() -> None:
+    """So that no base path hides a page."""
+    places = (*PLACES, *ALONE)
+    found = {one.path.split("/")[1] for one in places} - {""} | {"static"}
+
+    assert base_urls.PAGES == found

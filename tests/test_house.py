@@ -32,7 +32,7 @@ FLOORS = {
         email_profiles_schemas
         """,
     PURE: """
-        addresses console.forms console.forms.* consumers consumers.alarms
+        addresses base_urls console.forms console.forms.* consumers consumers.alarms
         consumers.alarms.events consumers.alarms.links consumers.alarms.mail
         consumers.alarms.notification consumers.alarms.patterns
         consumers.alarms.planning consumers.alarms.rules consumers.alarms.schedules

@@ -794,6 +794,14 @@ def test_an_embedded_document_is_not_changed_by_id(idle: EmailProfiles) -> None:
 
     with pytest.raises(NotFound):
         idle.profiles.change(stored.id, BASIC, actor="test", based_on=1)
+    with pytest.raises(NotFound):
+        idle.profiles.rename(name, "caught", actor="test")
+    with pytest.raises(NotFound):
+        idle.profiles.delete(name, actor="test")
+    with pytest.raises(NotFound):
+        idle.profiles.by_id(stored.id)
+
+    assert stored == idle.profiles.get(name)
 
 
 def test_health_of_several(idle: EmailProfiles) -> None:

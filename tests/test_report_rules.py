@@ -11,6 +11,7 @@ import pytest
 import email_profiles_schemas
 from email_profiles_hookspecs.errors import InUse, Invalid
 from email_profiles_plugin import EmailProfiles
+from email_profiles_plugin.consumers.reports.queries import mistakes_of_sql
 from email_profiles_plugin.consumers.reports.rules import of_schedule
 from email_profiles_plugin.consumers.reports.schedule import schedule_from_document
 from email_profiles_plugin.documents import validate_document
@@ -184,3 +185,22 @@ def test_the_profile_has_to_be_there(open_profiles: Open) -> None:
 
     with pytest.raises(InUse, match="is used by report schedule 'levels'"):
         profiles.profiles.delete("plant", actor="test", force=True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "more"),
+    [
+        ("SELECT $a$;$a$, $b$;$b$", False),
+        ("SELECT /* ; */ 1 /*/ ; */", False),
+        ("SELECT a$b$c ; DELETE", True),
+        ("SELECT 1 /* ; DELETE", True),
+        ("SELECT " + "/* " * 100_000, False),
+        ("SELECT " + " ".join(f"$a{n}$" for n in range(50_000)), False),
+    ],
+    ids=["dollars", "comments", "no-dollars", "open", "comments-open", "dollars-open"],
+)
+def test_what_is_not_closed_hides_nothing(sql: str, more: bool) -> None:
+    """And however much of it there is, that is soon told."""
+    said = [one for one, _ in mistakes_of_sql(sql)]
+
+    assert (["holds more than one statement"] if more else []) == said

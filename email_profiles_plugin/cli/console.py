@@ -83,11 +83,10 @@ def console(
     Prints a link that signs one browser in, and delivers what is in the outbox. It
     ends by Ctrl-C. Whoever gets the link may do everything.
     """
-    _check_url(base_url)
     place = Place(
         host=host or HOST,
         port=PORT if port is None else port,
-        base_url=base_url or "",
+        base_url="" if base_url is None else _checked(base_url),
     )
     if context.invoked_subcommand is not None:
         context.meta["place"] = place
@@ -189,20 +188,13 @@ def _failure(error: OSError, place: Place) -> Failure:
     )
 
 
-def _check_url(base_url: str | None) -> None:
-    if base_url is None:
-        return
+def _checked(url: str) -> str:
+    from .. import base_urls
+
     try:
-        parts = urlsplit(base_url)
-        web = parts.scheme in ("http", "https") and bool(parts.hostname)
-        good = web and not (parts.query or parts.fragment or parts.username)
-    except ValueError:
-        good = False
-    if not good:
-        raise click.BadParameter(
-            f"{base_url!r} is no base URL: say https://host or https://host/path.",
-            param_hint="--base-url",
-        )
+        return base_urls.base_url(url)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--base-url") from error
 
 
 def _warn_of_strangers(place: Place) -> None:

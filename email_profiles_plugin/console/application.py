@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import jinja2
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from .. import base_urls
 from . import moments, origins
 from .api import PLACES as API_PLACES
 from .calls import Console
@@ -82,7 +82,7 @@ def create_app(
     browser is sent to *sign_in_url* (`{next}` in it: the page that was wanted), or
     told so. Without *authenticate* the console has its own sign-in, by link. It
     answers to the name in *base_url*, to this machine's own and to *allowed_hosts*.
-    ValueError for a *base_url* that is no web address.
+    ValueError for a *base_url* that is no web address, or whose path is a page's own.
     """
     return assembled(
         profiles,
@@ -104,9 +104,7 @@ def assembled(
     allowed_hosts: Collection[str] = (),
 ) -> Starlette:
     """As `create_app`, of these *places*."""
-    base_url = base_url.rstrip("/")
-    if not origins.origin(base_url) or urlsplit(base_url).query:
-        raise ValueError(f"{base_url!r} is no base URL: say https://host/path")
+    base_url = base_urls.base_url(base_url)
     console = Console(
         profiles=profiles,
         base_url=base_url,

@@ -108,11 +108,10 @@ def store(call: Call, draft: Draft) -> Applied | Refused:
     form = call.form
     data = {name: form.getlist(name) for name in form}
     reading = read(draft.layout, data, draft.base)
-    name = reading.document.get("name")
-    if isinstance(name, str):
+    stored, name = draft.stored, reading.document.get("name")
+    if isinstance(name, str) and (stored is None or name != stored.name):
         reading.document["name"] = name.strip()
     revision = _revision(form.get(REVISION, ""))
-    stored = draft.stored
     if stored is not None and revision != stored.revision:
         return _stale(call, draft, reading, revision)
     problems = _problems(call, draft, reading)

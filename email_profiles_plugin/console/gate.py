@@ -123,7 +123,11 @@ class Gate:
         elif call.request.method in READING and console.alone:
             return RedirectResponse(call.url("sign_in"), 303)
         elif call.request.method in READING and console.sign_in_url:
-            wanted = quote(f"{console.base_url}{_below(call.request)}", safe="")
+            query = (
+                call.request.url.query
+            )  # of a callback, which anybody may call, none
+            below = f"{quote(_below(call.request))}{'?' if query else ''}{query}"
+            wanted = quote(f"{console.base_url}{below}", safe="")
             return RedirectResponse(console.sign_in_url.replace("{next}", wanted), 303)
         else:
             refusal = Refusal(HTTPStatus.UNAUTHORIZED, "nobody is signed in")

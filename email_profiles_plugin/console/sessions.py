@@ -58,6 +58,11 @@ class Visit:
         return said
 
 
+def _suffix(path: str) -> str:
+    """What a name has more: who is at / would take the cookies of who is at *path*."""
+    return f"_{hashlib.sha256(path.encode()).hexdigest()[:8]}" if path else ""
+
+
 @frozen(kw_only=True)
 class Sessions:
     """
@@ -83,7 +88,7 @@ class Sessions:
             keys=lambda: profiles.keyring.derived("console session"),
             unique=profiles.sign_ins.chance.secret,
             clock=profiles.sign_ins.clock,
-            cookie=f"email_profiles_{port}",
+            cookie=f"email_profiles_{port}{_suffix(parts.path)}",
             path=parts.path or "/",
             secure=parts.scheme == "https",
         )

@@ -12,9 +12,9 @@ from ..problems import ProblemDetails
 _TAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*')
 
 
-def tag(revision: int) -> str:
-    """The strong entity tag of a document at *revision*."""
-    return f'"{revision}"'
+def tag(stored: Stored) -> str:
+    """The strong entity tag of a document: its lasting id, and its revision."""
+    return f'"{stored.id}-{stored.revision}"'
 
 
 def based_on(call: Call, stored: Stored) -> int | None:
@@ -29,11 +29,11 @@ def based_on(call: Call, stored: Stored) -> int | None:
             HTTPStatus.PRECONDITION_REQUIRED,
             "precondition-required",
             "a change has to say which revision it is based on",
-            remedy=f"read it, then send its ETag: If-Match: {tag(stored.revision)}",
+            remedy=f"read it, then send its ETag: If-Match: {tag(stored)}",
         )
     if given == ["*"]:
         return None
-    if tag(stored.revision) not in given:
+    if tag(stored) not in given:
         raise ProblemDetails(
             HTTPStatus.PRECONDITION_FAILED,
             "stale-revision",
@@ -62,10 +62,10 @@ def to_create(call: Call, stored: Stored | None) -> bool:
     return stored is None
 
 
-def is_known(call: Call, revision: int) -> bool:
-    """Whether who asks has *revision* already (304)."""
+def is_known(call: Call, stored: Stored) -> bool:
+    """Whether who asks has *stored* already (304)."""
     given = [one.removeprefix("W/") for one in _given(call, "if-none-match")]
-    return given == ["*"] or tag(revision) in given
+    return given == ["*"] or tag(stored) in given
 
 
 def _given(call: Call, header: str) -> list[str]:
@@ -79,6 +79,6 @@ def _given(call: Call, header: str) -> list[str]:
             HTTPStatus.BAD_REQUEST,
             "malformed-header",
             f"{header} is no list of entity tags",
-            remedy='send an ETag as it came, with its quotation marks: "7"',
+            remedy='send an ETag as it came, with its quotation marks: "..."',
         )
     return [one.strip() for one in parts]

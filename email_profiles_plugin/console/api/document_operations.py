@@ -29,7 +29,7 @@ IF_MATCH = Parameter(
     name="If-Match",
     header=True,
     description="The ETag of the revision that the change is based on; `*`: any.",
-    schema={"type": "string", "examples": ['"7"']},
+    schema={"type": "string", "examples": ['"5f0c1d2e-7"']},
 )
 IF_NONE_MATCH = Parameter(
     name="If-None-Match",
@@ -42,7 +42,7 @@ FORCE = Parameter(
     description="Delete it although messages wait for it, and refuse those.",
     schema={"type": "boolean", "default": False},
 )
-ETAG = {"ETag": "The document's revision."}
+ETAG = {"ETag": 'The document\'s lasting id and its revision: `"id-7"`.'}
 CREATED = {**ETAG, "Location": "Where it is."}
 CHANGES = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
 CONFLICT = HTTPStatus.CONFLICT

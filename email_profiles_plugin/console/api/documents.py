@@ -90,15 +90,15 @@ class Collection:
         """One, its stored secrets as marks; 304 where it is known."""
         documents = self.documents(asked.profiles)
         stored = documents.get(asked["name"])
-        headers = {"ETag": conditions.tag(stored.revision)}
-        if conditions.is_known(asked.call, stored.revision):
+        headers = {"ETag": conditions.tag(stored)}
+        if conditions.is_known(asked.call, stored):
             return Response(None, HTTPStatus.NOT_MODIFIED, headers)
         return answer(marks.shown(documents, stored), headers=headers)
 
     def export(self, asked: Asked) -> Response:
         """One as `apply` takes it, its secrets sealed."""
         stored = self.documents(asked.profiles).get(asked["name"])
-        return answer(stored.body, headers={"ETag": conditions.tag(stored.revision)})
+        return answer(stored.body, headers={"ETag": conditions.tag(stored)})
 
     def create(self, asked: Asked) -> Response:
         """A new one; NameTaken."""
@@ -207,7 +207,7 @@ class Collection:
             warnings=warnings,
         )
         url = call.url(f"api/{self.path}/name", name=stored.name)
-        headers = {"ETag": conditions.tag(stored.revision), "Location": quote(url)}
+        headers = {"ETag": conditions.tag(stored), "Location": quote(url)}
         status = HTTPStatus.CREATED if change == "created" else HTTPStatus.OK
         return answer(done, status, headers)
 

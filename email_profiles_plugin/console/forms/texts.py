@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -175,8 +176,8 @@ class _Twice(Exception):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(quoted(next(one for one in names if names.count(one) > 1)))
+        counted = Counter(name for name, _ in pairs)
+        raise _Twice(quoted(next(name for name, n in counted.items() if n > 1)))
     return found
 
 

@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 _IGNORED = re.compile(
     r"""
     '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`      # text and quoted names
-    | --[^\n]* | /\*.*?\*/ | \$(\w*)\$.*?\$\1\$    # comments, PostgreSQL's quotes
+    | --[^\n]* | /\* | \$\w*\$    # comments, and the beginning of PostgreSQL's quotes
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE,
 )
+_DOLLARS = re.compile(r"(?=(\$\w*\$))")
 _FIRST = re.compile(r"\W*(\w+)")
 _NAMED = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 _COLON = re.compile(r"\\:\w*(?![:\w])|(?<![:\w\\]):\w+(?![:\w])")
@@ -27,7 +28,7 @@ _READS = ("select", "with", "values", "table", "show", "explain")
 
 def mistakes_of_sql(sql: str) -> Iterator[tuple[str, str]]:
     """Why *sql* is no query that only reads: what, and what to do."""
-    bare = _IGNORED.sub(" ", sql).strip()
+    bare = _bare(sql).strip()
     first = _FIRST.match(bare)
     if first is None:
         yield "is empty", "write a query"
@@ -42,7 +43,26 @@ def mistakes_of_sql(sql: str) -> Iterator[tuple[str, str]]:
 
 def named_in(sql: str) -> list[str]:
     """The parameters that *sql* names (`:line`), in their order."""
-    return list(dict.fromkeys(_NAMED.findall(_IGNORED.sub(" ", sql))))
+    return list(dict.fromkeys(_NAMED.findall(_bare(sql))))
+
+
+def _bare(sql: str) -> str:
+    """*sql* without its texts, quoted names and comments; what is open is kept."""
+    last = {found[1]: found.start() for found in _DOLLARS.finditer(sql)}
+    last["/*"] = sql.rfind("*/")
+    kept, at = list[str](), 0
+    while found := _IGNORED.search(sql, at):
+        kept.append(sql[at : found.start()])
+        mark, at = found[0], found.end()
+        if mark in last and last[mark] < at:
+            kept.append(mark[0])
+            at = found.start() + 1
+            continue
+        if mark in last:  # the last one is known: none is looked for in vain
+            closing = "*/" if mark == "/*" else mark
+            at = sql.index(closing, at) + len(closing)
+        kept.append(" ")
+    return "".join([*kept, sql[at:]])
 
 
 def escaped(sql: str) -> str:
