@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alarm_bench import ANNA, BERT, DOCUMENT, START, Bench, SetClock, event, later
+from alarm_bench import (
+    ANNA,
+    BERT,
+    DOCUMENT,
+    PROFILE,
+    START,
+    Bench,
+    SetClock,
+    event,
+    later,
+)
 
 from email_profiles_hookspecs import SendRequest, hookimpl
 from email_profiles_hookspecs.errors import (
@@ -219,6 +229,16 @@ def test_the_throttle_s_time_passes(bench: Bench) -> None:
     assert [1, 0, 1] == counts
 
 
+def test_the_throttle_counts_an_event_once(bench: Bench) -> None:
+    """One that a host tells of again takes nothing from one that is new."""
+    bench.apply(throttle={"most": 2})
+    bench.notify(event("1"))
+    new = event("1", event_time=later("1", "ack").event_time)
+
+    assert [True, False] == [one.duplicate for one in bench.notify(event("1"), new)]
+    assert {} == bench.reasons()
+
+
 def test_a_calculated_roster(bench: Bench) -> None:
     """A host says who is on call; an address that is none silences nobody else."""
     bench.apply(recipients=[])
@@ -278,6 +298,18 @@ def test_a_document_that_is_given(bench: Bench) -> None:
     assert 1 == other.due()
     assert [("anna", "2 alarm events, the most urgent High")] == bench.told()
     assert 2 == len(bench.alarms.trail("embedded/given"))
+
+
+def test_documents_of_one_name_that_are_given(bench: Bench) -> None:
+    """Each call goes by its own, also where another was given meanwhile."""
+    for id, who in enumerate([ANNA, BERT, ANNA], 1):
+        given = {**DOCUMENT, "name": "given", "recipients": [who]}
+        bench.alarms.notify([event(str(id))], given)
+
+    assert [("anna", "1"), ("anna", "3"), ("bert", "2")] == [
+        (who, subject.split('"')[1].removeprefix("High "))
+        for who, subject in bench.told()
+    ]
 
 
 OWN = {
@@ -410,12 +442,18 @@ def test_a_notification_that_is_disabled_or_deleted(bench: Bench) -> None:
     assert [] == bench.notify(event("1"))
     bench.apply(**GATHER)
     bench.notify(event("2"))
+    bench.apply(**GATHER, enabled=False)
+    assert 0 == bench.due(10)
+    bench.apply(**GATHER)
+    bench.clock.seconds = 100
+    bench.notify(event("3"))
     bench.profiles.alarm_notifications.delete("night-shift", actor="test")
 
-    assert 0 == bench.due(10)
+    assert 0 == bench.due(200)
     assert [
         ("1", "", "the alarm notification is disabled"),
-        ("2", ANNA, "the alarm notification was deleted"),
+        ("2", ANNA, "the alarm notification is disabled"),
+        ("3", ANNA, "the alarm notification was deleted"),
     ] == sorted((one.alarm_id, one.who, one.reason) for one in bench.alarms.trail())
 
 
@@ -547,7 +585,9 @@ def test_a_mail_that_two_make_at_once(bench: Bench) -> None:
     (mail,) = bench.alarms._claim()
     late = AlarmNotifier(profiles=bench.profiles)
     (made,) = bench.alarms._dispatch.make([mail])
-    bench.apply(consolidation={"delay_s": 10}, subject="in other words")
+    bench.profiles.profiles.apply({**PROFILE, "name": "other"}, actor="test")
+    changes = {"subject": "in other words", "profile": "other"}
+    bench.apply(consolidation={"delay_s": 10}, **changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alarm_mails, "queued_as", Forgetful(alarm_mails.queued_as))
         (again,) = late._dispatch.make([mail])

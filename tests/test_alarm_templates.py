@@ -20,7 +20,6 @@ from email_profiles_plugin.consumers.alarms.mail import (
     Digest,
     Recipient,
     compose,
-    idempotency_key,
 )
 from email_profiles_plugin.consumers.alarms.notification import from_document
 from email_profiles_plugin.consumers.alarms.patterns import (
@@ -362,19 +361,6 @@ def test_a_link_that_was_tampered_with_opens_nothing(data: st.DataObject) -> Non
     )
 
     assert (other == token) == ("good" == links.read(KEYS, other, 0).state)
-
-
-def test_an_idempotency_key() -> None:
-    """It is of the events in any order, the profile and the recipient."""
-    keys = {
-        idempotency_key(["a", "b"], "p", "w"),
-        idempotency_key(["b", "a"], "p", "w"),
-        idempotency_key(["a"], "p", "w"),
-        idempotency_key(["a", "b"], "q", "w"),
-        idempotency_key(["a", "b"], "p", "v"),
-    }
-
-    assert (4, {70}) == (len(keys), {len(key) for key in keys})
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

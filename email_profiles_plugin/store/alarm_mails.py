@@ -226,15 +226,28 @@ def unacknowledged(connection: Connection, mail_id: str) -> bool:
     return connection.scalar(left) is not None
 
 
-def untold(connection: Connection, limit: int = 100) -> list[Answer]:
-    """Acknowledgements that the host did not take yet, the oldest first."""
-    rows = connection.execute(
+def untold(
+    connection: Connection, tried: tuple[float, str], limit: int = 100
+) -> list[Answer]:
+    """
+    Acknowledgements that the host did not take yet: first those never told of.
+
+    Then the others in their order, beginning after *tried*, the time and id of the one
+    that was told last, so that what is never taken holds up nothing.
+    """
+    table = alarm_acknowledgement.c
+    waiting = (
         select(alarm_acknowledgement)
-        .where(alarm_acknowledgement.c.told_at.is_(None))
-        .order_by(alarm_acknowledgement.c.at)
-        .limit(limit)
+        .where(table.told_at.is_(None))
+        .order_by(table.at, table.id)
     )
-    return [_answer(row) for row in rows]
+    at, id = tried
+    after = (table.at > at) | ((table.at == at) & (table.id > id))
+    found: list[Row[Any]] = []
+    for which in (table.error == "", (table.error != "") & after):
+        some = waiting.where(which).limit(limit - len(found))
+        found += connection.execute(some).all()
+    return [_answer(row) for row in found]
 
 
 def answers(connection: Connection, mail_id: str) -> list[Answer]:

@@ -103,6 +103,7 @@ class Tank:
     tell: Callable[[AlarmEvent], None]
     readings: list[tuple[datetime, float]] = field(factory=list)
     alarm: AlarmEvent | None = None
+    acknowledged: threading.Event = field(factory=threading.Event)
 
     def fill(self, *levels: float) -> None:
         """The level rises and falls."""
@@ -127,13 +128,14 @@ class Tank:
         self.tell(event)
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        """The acknowledgement pages call this; twice does no harm."""
+        """The notifier calls this, in a thread of its own; twice does no harm."""
         print(f"  acknowledged by {acknowledgement.who}: {acknowledgement.note!r}")
         known = {event.id for event in acknowledgement.events}
         if self.alarm is not None and self.alarm.id in known and not self.alarm.acked:
             self.happens(evolve(self.alarm, acked=True, transition="ack",
                                 ack_user=acknowledgement.who,
                                 event_time=datetime.now(UTC)))  # fmt: skip
+        self.acknowledged.set()
 
     def levels(self, occasion: Occasion) -> Table:
         """The source of the report; it is called in a thread of the scheduler's."""
@@ -202,6 +204,7 @@ class Plant:
         urlopen(link).close()
         print("  the page was opened, by a person or a scanner")
         urlopen(link, urlencode({"note": "Valve closed"}).encode()).close()
+        self.tank.acknowledged.wait(30)
         print("It clears")
         self.tank.fill(88.0)
         self.arrived("alarm", "plant-alerts")

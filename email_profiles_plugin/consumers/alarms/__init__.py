@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...store.alarm_views import NoticeEntry
-    from .acknowledging import Acknowledgement
     from .events import AlarmEvent
     from .notification import Person
     from .notifier import AlarmNotifier
     from .pages import acknowledgement_app
+    from .telling import Acknowledgement
 
 __all__ = [
     "Acknowledgement",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Acknowledgement": ".acknowledging",
+    "Acknowledgement": ".telling",
     "AlarmEvent": ".events",
     "AlarmNotifier": ".notifier",
     "NoticeEntry": "...store.alarm_views",

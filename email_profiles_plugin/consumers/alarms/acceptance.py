@@ -113,6 +113,7 @@ class Acceptance:
             now=now,
             mailed_at=alarms.mailed_at(connection, notification.id),
             told=self._told(connection, notification, events, now),
+            known=known,
         )
         alarms.record(connection, [_event_row(one, now) for one in events])
         rows = {

@@ -1,11 +1,8 @@
-"""Acknowledging from the mail: what a link shows, what it does, how the host learns."""
+"""Acknowledging from the mail: what a link shows, and what it does."""
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -19,38 +16,18 @@ from ...store.alarm_mails import Answer
 from . import links
 from .acceptance import Acceptance, Ending
 from .desk import Desk
-from .events import AlarmEvent
+from .events import AlarmEvent, storable
+from .telling import Telling
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ...runtime import EmailProfiles
 
-log = logging.getLogger(__name__)
-
 MOST_SHOWN = 500
 """Events that a page lists."""
 
 LONGEST_NOTE = 1000
-AGAIN_S = 30
-"""Seconds till the host is told again of what it did not take."""
-
-
-@frozen(kw_only=True)
-class Acknowledgement:
-    """
-    What the host is told: *who* acknowledged *events*, *note*, and when.
-
-    *notification* is the name of the alarm notification that told of them. It comes
-    at least once, always with the same *id*.
-    """
-
-    id: str
-    notification: str
-    who: str
-    note: str
-    at: datetime
-    events: tuple[AlarmEvent, ...] = field(repr=False)
 
 
 @frozen(kw_only=True)
@@ -88,9 +65,7 @@ class Acknowledging:
     profiles: EmailProfiles
     desk: Desk
     acceptance: Acceptance
-    tell: Callable[[Acknowledgement], None] | None
-    _turn: threading.Lock = field(factory=threading.Lock, init=False)
-    _again_at: float = field(default=0, init=False)
+    telling: Telling
 
     def page(self, token: str) -> Page:
         """What the link with this *token* shows; nothing is changed."""
@@ -139,11 +114,11 @@ class Acknowledging:
             id=self.profiles.chance.unique(),
             mail_id=self._opened(token).mail_id,
             who=page.who,
-            note=note.encode("utf-8", "replace").decode(),
+            note=storable(note),
             at=self.profiles.clock.now().timestamp(),
         )
         self.profiles.database.write(lambda connection: self._note(connection, answer))
-        self.tell_host(at_once=True)
+        self.telling.wake(at_once=True)
         return self.page(token)
 
     def _note(self, connection: Connection, answer: Answer) -> None:
@@ -153,51 +128,6 @@ class Acknowledging:
             for id, time in fresh
         ]
         self.acceptance.end(connection, endings)
-
-    def tell_host(self, *, at_once: bool = False) -> None:
-        """
-        Tell the host of what it did not take yet, if there is one to tell here.
-
-        What the host raises is noted, and it is told again some time later.
-        """
-        now = self.profiles.clock.monotonic()
-        if self.tell is None or (now < self._again_at and not at_once):
-            return
-        with self._turn:
-            with self.profiles.database.read() as connection:
-                untold = alarm_mails.untold(connection)
-            for answer in untold:
-                self._tell_one(answer, self.tell, now)
-
-    def _tell_one(
-        self, answer: Answer, tell: Callable[[Acknowledgement], None], now: float
-    ) -> None:
-        with self.profiles.database.read() as connection:
-            bodies = alarm_mails.acknowledged(connection, answer.id)
-            mail = alarm_mails.by_id(connection, answer.mail_id)
-            notification = None
-            if mail is not None:
-                notification = self.desk.by_id(connection, mail.document_id)
-        told_at: float | None = self.profiles.clock.now().timestamp()
-        error = ""
-        try:
-            tell(
-                Acknowledgement(
-                    id=answer.id,
-                    notification="" if notification is None else notification.name,
-                    who=answer.who,
-                    note=answer.note,
-                    at=_moment(answer.at),
-                    events=tuple(map(_event, bodies)),
-                )
-            )
-        except Exception as raised:
-            log.exception("the host did not take an acknowledgement by %s", answer.who)
-            told_at, error = None, f"{type(raised).__name__}: {raised}"
-            self._again_at = now + AGAIN_S
-        self.profiles.database.write(
-            lambda connection: alarm_mails.tell(connection, answer.id, told_at, error)
-        )
 
     def _opened(self, token: str) -> links.Opened:
         keys = self.profiles.keyring.derived(links.PURPOSE)

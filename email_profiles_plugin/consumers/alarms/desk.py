@@ -32,10 +32,14 @@ MOST_GIVEN = 1000
 
 @frozen
 class Kept:
-    """The *name* that something was stored by, and until when that need not be seen."""
+    """
+    The *name* that something was stored by, in which *revision*, and until when that
+    need not be seen.
+    """
 
     name: str
     until: float
+    revision: int = 0
 
 
 @define(eq=False)
@@ -55,25 +59,30 @@ class Desk:
         One that is given is stored, unlisted, or nobody could send later what it has
         waiting. Raises NotFound, Invalid.
         """
-        name = document if isinstance(document, str) else self._stored_as(document)
-        return self.value(self.profiles.alarm_notifications.get(name))
+        if isinstance(document, str):
+            return self.value(self.profiles.alarm_notifications.get(document))
+        return self.value(self._stored(document))
 
-    def _stored_as(self, document: Mapping[str, Any]) -> str:
+    def _stored(self, document: Mapping[str, Any]) -> Stored:
+        """As it is stored, unless another of its name took its place meanwhile."""
         text = json.dumps(document, sort_keys=True, default=repr)
         digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         now = self.profiles.clock.monotonic()
         with self._guard:
             kept = self._given.get(digest)
-            if kept is not None and kept.until > now:
-                return kept.name
+        if kept is not None and kept.until > now:
+            stored = self.profiles.alarm_notifications.get(kept.name)
+            if stored.revision == kept.revision:
+                return stored
         name = document.get("name") if isinstance(document, Mapping) else None
-        stored = self.profiles.alarm_notifications.embed(
+        embedded = self.profiles.alarm_notifications.embed(
             document, owner=name if isinstance(name, str) else "", actor="alarms"
         )
+        stored = self.profiles.alarm_notifications.get(embedded)
         with self._guard:
             if len(self._given) >= MOST_GIVEN:
                 self._given.clear()
-            self._given[digest] = Kept(stored, now + KEPT_S)
+            self._given[digest] = Kept(embedded, now + KEPT_S, stored.revision)
         return stored
 
     def by_id(self, connection: Connection, id: str) -> Notification | None:

@@ -28,6 +28,7 @@ from .desk import Desk
 from .events import AlarmEvent
 from .mail import Digest, Recipient, compose, idempotency_key, origin
 from .notification import Notification
+from .planning import DISABLED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -43,6 +44,7 @@ GIVE_UP_S = 86_400
 """Seconds after which that is given up."""
 
 GONE = "the alarm notification was deleted"
+OVER = "nothing is left that it would tell of"
 
 PASSING = (Disabled, NotFound, SecretError, StoreUnavailable)
 """What somebody may put right meanwhile."""
@@ -101,14 +103,16 @@ class Dispatch:
         with self.profiles.database.read() as connection:
             notification = self.desk.by_id(connection, mail.document_id)
             ids = alarm_mails.events_of(connection, mail.id)
-        if notification is None or not ids:
+        if notification is None:
             return Made(mail=mail, error=NotFound("alarm notification", GONE))
-        profile = self.desk.profile(notification)
-        key = idempotency_key(ids, profile.id, mail.who)
+        if reason := OVER if not ids else "" if notification.enabled else DISABLED:
+            return Made(mail=mail, error=Disabled(reason))
+        key = idempotency_key(mail.id)
         with self.profiles.database.read() as connection:
             before = alarm_mails.queued_as(connection, origin(notification.id), key)
         if before is not None:
             return Made(mail=mail, message_id=before)
+        profile = self.desk.profile(notification)
         digest = self._digest(mail, ids, notification.consolidated_most)
         request = compose(
             notification,

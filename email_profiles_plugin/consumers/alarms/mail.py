@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,12 +63,9 @@ def origin(document_id: str) -> str:
     return f"alarm notification {document_id}"
 
 
-def idempotency_key(event_keys: Iterable[str], profile: str, who: str) -> str:
-    """The same for the same events, profile and recipient; of 70 characters."""
-    digest = hashlib.sha256(json.dumps([profile, who]).encode())
-    for key in sorted(event_keys):
-        digest.update(key.encode())
-    return f"alarm-{digest.hexdigest()}"
+def idempotency_key(mail_id: str) -> str:
+    """By which a mail is known in the outbox, whatever becomes of its document."""
+    return f"alarm-{mail_id}"
 
 
 def compose(

@@ -18,12 +18,13 @@ from ...store import alarm_claims, alarm_mails, alarm_views, alarms
 from ...store.alarm_claims import Mail
 from ...store.alarm_views import NoticeEntry
 from .acceptance import Acceptance
-from .acknowledging import Acknowledgement, Acknowledging
+from .acknowledging import Acknowledging
 from .desk import Desk
 from .dispatch import Dispatch, Made
 from .events import AlarmEvent
 from .notification import Notification, Person
 from .planning import reason_to_filter
+from .telling import Acknowledgement, Telling
 
 if TYPE_CHECKING:
     from ...runtime import EmailProfiles
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 5
 """Seconds between looks at what other processes may have left to do."""
+
+CLOSING_S = 5
+"""Seconds for which `close` waits for a host that is being told something."""
 
 HOUR_S, DAY_S = 3600, 86_400
 
@@ -44,7 +48,8 @@ class AlarmNotifier:
     As a context manager, or between `start` and `close`, a thread sees to what is due
     later; a host may call `due` instead, from a timer of its own. Any number of them,
     in any number of processes, may share one store. *acknowledged* is told of what is
-    acknowledged from a mail. What is older than *retention_days* is forgotten.
+    acknowledged from a mail, in a thread of its own. What is older than
+    *retention_days* is forgotten.
     """
 
     profiles: EmailProfiles
@@ -54,6 +59,7 @@ class AlarmNotifier:
     _desk: Desk = field(init=False)
     _acceptance: Acceptance = field(init=False)
     _dispatch: Dispatch = field(init=False)
+    _telling: Telling = field(init=False)
     _wake: threading.Event = field(factory=threading.Event, init=False)
     _stop: bool = field(default=False, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -63,8 +69,9 @@ class AlarmNotifier:
         self._desk = Desk(self.profiles)
         self._acceptance = Acceptance(self.profiles, self._desk)
         self._dispatch = Dispatch(self.profiles, self._desk)
+        self._telling = Telling(self.profiles, self._desk, self.acknowledged)
         self.acknowledging = Acknowledging(
-            self.profiles, self._desk, self._acceptance, self.acknowledged
+            self.profiles, self._desk, self._acceptance, self._telling
         )
 
     def notify(
@@ -161,7 +168,7 @@ class AlarmNotifier:
             lambda connection: alarm_mails.stale(connection, now)
         ):
             made += self._dispatch.make(mails)
-        self.acknowledging.tell_host()
+        self._telling.wake()
         self._sweep()
         return sum(one.receipt is not None for one in made)
 
@@ -215,6 +222,7 @@ class AlarmNotifier:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._telling.wait(CLOSING_S)
 
     def __enter__(self) -> Self:
         self.start()

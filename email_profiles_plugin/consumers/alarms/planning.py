@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, evolve, field, frozen
@@ -192,13 +192,15 @@ def plan(
     now: float,
     mailed_at: Mapping[str, float],
     told: Counter[tuple[str, str]],
+    known: Collection[tuple[str, str]] = (),
 ) -> Plan:
     """
     What becomes of *events*, which all come in *now*.
 
     *mailed_at*: when each recipient's last consolidated message was made; *told*: how
-    many events of an alarm (by its key) each was told of in the throttle's time. Each
-    event comes to a notice or a reason for everybody, or to one for all.
+    many events of an alarm (by its key) each was told of in the throttle's time;
+    *known*: what was decided before, by the event's key and recipient. Each other event
+    comes to a notice or a reason for everybody, or to one for all.
     """
     made = Plan()
     for event in events:
@@ -213,6 +215,8 @@ def plan(
             made.left_out.append(left)
         gathered = notification.consolidates(event)
         for turn in people.turns:
+            if (event.key, turn.who) in known:
+                continue
             if _is_throttled(notification, told, event, turn.who):
                 made.left_out.append(
                     LeftOut(event=event, who=turn.who, reason=THROTTLED)
