@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -319,3 +320,29 @@ def test_the_first_parts_of_paths_are_known() -> None:
     found = {one.path.split("/")[1] for one in places} - {""} | {"static"}
 
     assert base_urls.PAGES == found
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"authenticate": "anna"}, TypeError, "has to be a function, not str"),
+        ({"sign_in_url": "/login?next={nxt}"}, ValueError, "only {next} is filled in"),
+    ],
+)
+def test_what_a_host_gets_wrong_is_told_at_once(
+    open_profiles: Callable[..., EmailProfiles],
+    given: dict[str, Any],
+    error: type[Exception],
+    said: str,
+) -> None:
+    """And not by a page that fails when somebody asks for it."""
+    opened = open_profiles(deliver=False)
+    with pytest.raises(error, match=re.escape(said)):
+        create_app(opened, base_url="https://gateway.example", **given)
+
+
+@pytest.mark.parametrize("given", [("", Role.ADMIN), ("anna", "boss"), (7, Role.ADMIN)])
+def test_who_asks_has_a_name_and_a_role(given: tuple[Any, Any]) -> None:
+    """Nobody is let in under an empty name."""
+    with pytest.raises((TypeError, ValueError)):
+        User(*given)

@@ -65,6 +65,8 @@ def mistakes(**changes: Any) -> list[str]:
          " give the password as password)"),
         ({"source": {**SQL, "url": "mssql+pyodbc:///?odbc_connect=PWD%3Ds3@cret"}},
          "$.source.url: has odbc_connect, which may hold a password"),
+        ({"source": {**SQL, "password": {"env": "PLANT_PASSWORD"}}},
+         "$.source.password: is none of SQLite's (leave it out"),
         ({"source": {**SQL, "sql": "DELETE FROM level"}},
          "$.source.sql: begins with DELETE: a report only reads (begin with SELECT or"
          " WITH)"),
@@ -116,7 +118,8 @@ def test_a_mistake(changes: dict[str, Any], said: str) -> None:
          "parameters": {"line": 4}},
         {"source": {**SQL, "url": "postgresql://reader@h:5432/db?application_name=pwd"}},
         {"source": {**SQL, "url": "sqlite:///C:/plant@north/a.db"}},
-        {"source": {**SQL, "password": {"env": "PLANT_PASSWORD"}}},
+        {"source": {**SQL, "url": "postgresql://h/db",
+                    "password": {"env": "PLANT_PASSWORD"}}},
         {"cron": "0 6 L * *", "timezone": "America/New_York"},
         {"template": "{{ chart }}", "chart": {"kind": "bar", "x": "a", "y": ["b"]}},
     ],
@@ -161,10 +164,11 @@ def test_the_database_password_is_sealed(open_profiles: Open) -> None:
     profiles.profiles.apply(PROFILE, actor="test")
     secret = "s3cret-of-the-database"
     schedules = profiles.report_schedules
-    document = {**LEAST, "source": {**SQL, "password": secret}}
+    source = {**SQL, "url": "postgresql://here/db"}
+    document = {**LEAST, "source": {**source, "password": secret}}
     schedules.apply(document, actor="test")
     kept = schedules.get("levels").body["source"]["password"]
-    again = schedules.apply({**LEAST, "source": SQL}, actor="test")
+    again = schedules.apply({**LEAST, "source": source}, actor="test")
     moved = {**SQL, "url": "postgresql://elsewhere/db"}
     other = schedules.apply({**LEAST, "source": moved}, actor="test")
 

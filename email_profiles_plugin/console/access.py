@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import and_, instance_of, min_len
 
 from ..roles import Role
 
@@ -11,10 +12,10 @@ __all__ = ["Role", "Rule", "User", "may"]
 
 @frozen
 class User:
-    """Who asks: *name* goes into the audit trail."""
+    """Who asks: *name*, never empty, goes into the audit trail."""
 
-    name: str
-    role: Role
+    name: str = field(validator=and_(instance_of(str), min_len(1)))
+    role: Role = field(validator=instance_of(Role))
 
 
 Rule = Role | None

@@ -82,8 +82,15 @@ def create_app(
     browser is sent to *sign_in_url* (`{next}` in it: the page that was wanted), or
     told so. Without *authenticate* the console has its own sign-in, by link. It
     answers to the name in *base_url*, to this machine's own and to *allowed_hosts*.
-    ValueError for a *base_url* that is no web address, or whose path is a page's own.
+    ValueError for a *base_url* that is no web address, or whose path is a page's own,
+    and for a *sign_in_url* with another placeholder; TypeError for an *authenticate*
+    that can't be called.
     """
+    if authenticate is not None and not callable(authenticate):
+        kind = type(authenticate).__name__
+        raise TypeError(f"authenticate has to be a function, not {kind}")
+    if set("{}") & set(sign_in_url.replace("{next}", "")):
+        raise ValueError(f"in sign_in_url only {{next}} is filled in: {sign_in_url!r}")
     return assembled(
         profiles,
         PLACES if authenticate else (*PLACES, *ALONE),

@@ -114,10 +114,15 @@ class Gate:
             said = f"this is for the role {place.rule}, and yours is {user.role}"
             refusal = Refusal(HTTPStatus.FORBIDDEN, said)
         elif place.api:
+            sent = "authorization" in call.request.headers
             refusal = Refusal(
                 HTTPStatus.UNAUTHORIZED,
-                "nobody is signed in",
-                "send an API token: Authorization: Bearer ...",
+                "that API token is not known, or was revoked"
+                if sent
+                else "nobody is signed in",
+                "make one: `email-profiles console token new NAME --role ROLE`"
+                if sent
+                else "send an API token: Authorization: Bearer ...",
                 {"WWW-Authenticate": "Bearer"},
             )
         elif call.request.method in READING and console.alone:

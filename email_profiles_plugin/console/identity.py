@@ -43,7 +43,11 @@ class Identity:
             found = self.authenticate(request)
         else:
             found = await run_in_threadpool(self.authenticate, request)
-        return await found if inspect.isawaitable(found) else found
+        found = await found if inspect.isawaitable(found) else found
+        if found is not None and not isinstance(found, User):
+            kind = type(found).__name__
+            raise TypeError(f"authenticate has to return a User or None, not {kind}")
+        return found
 
     def _by_token(self, token: str) -> User | None:
         found = self.profiles.access.authenticate(token)

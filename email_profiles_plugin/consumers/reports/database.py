@@ -117,7 +117,11 @@ def _there(url: URL) -> None:
     if name.startswith("file:"):
         raise ReportFailed("a SQLite URL has to have a path, not a URI", STAGE)
     if name != ":memory:" and not Path(name).is_file():
-        raise ReportFailed(f"there is no database file {name}", STAGE)
+        raise ReportFailed(
+            f"there is no database file {Path(name).absolute()}",
+            STAGE,
+            "write its whole path: sqlite:////path/to/file",
+        )
 
 
 def _prepare(connection: Connection, seconds: float) -> None:
