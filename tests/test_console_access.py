@@ -493,3 +493,25 @@ def test_the_key_of_sessions_is_not_the_key(open_profiles: Open) -> None:
     assert first != keyring.derived("b")[-1:]
     assert (2, first[0]) == (len(second), second[1])
     assert second[0] != second[1]
+
+
+@pytest.mark.parametrize("secret", ["", "c4n4ry"])
+def test_what_was_typed_outlives_the_session(
+    console: ConsoleServer, secret: str
+) -> None:
+    """It can be sent again once somebody is signed in; with a secret it is shown."""
+    admin = console.signed_in()
+    fields = {"name": "nightly", "role": "viewer", "x": "", "x#again": secret}
+    page = admin.get("/access")
+    console.profiles.sign_ins.end(_held(next(iter(admin.cookies)).value or "")["id"])
+    late = admin.submit(page, fields, to="/access")
+    admin.submit(admin.get(f"/sign-in?link={invited(console)}"))
+
+    assert (401, True) == (late.status_code, "Sign in, in another tab" in late.text)
+    assert "nightly" in late.text
+    assert "c4n4ry" not in late.text
+    if not secret:
+        again = admin.submit(late)
+        assert 403 == again.status_code
+        admin.submit(again, to="/access")
+        assert ["nightly"] == [one.name for one in console.profiles.access.list()]

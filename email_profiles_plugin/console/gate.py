@@ -88,6 +88,8 @@ class Gate:
         call, stored = await self._call(request, api=place.api)
         try:
             if not may(call.user, place.rule):
+                if self._is_late(call, place):
+                    await _take(call, place)
                 return await run_in_threadpool(self._refuse, call, place)
             writes = request.method not in READING
             if writes and not origins.is_own(request.headers, self.console.base_url):
@@ -106,6 +108,12 @@ class Gate:
         if self.console.sessions.differs(call.visit, stored):
             self.console.sessions.write(call.visit, response)
         return response
+
+    def _is_late(self, call: Call, place: Place) -> bool:
+        """A form of ours that comes when nobody is signed in any more."""
+        writes = call.request.method not in READING and not place.api
+        own = origins.is_own(call.request.headers, self.console.base_url)
+        return writes and own and call.user is None
 
     def _refuse(self, call: Call, place: Place) -> Response:
         """Whoever may not go there; nobody is sent to sign in."""
@@ -135,7 +143,8 @@ class Gate:
             wanted = quote(f"{console.base_url}{below}", safe="")
             return RedirectResponse(console.sign_in_url.replace("{next}", wanted), 303)
         else:
-            refusal = Refusal(HTTPStatus.UNAUTHORIZED, "nobody is signed in")
+            said = "nobody is signed in, or not any more"
+            refusal = Refusal(HTTPStatus.UNAUTHORIZED, said, late=True)
         return refusals.refused(call, refusal, api=place.api)
 
 
@@ -168,6 +177,7 @@ def _check_token(call: Call) -> None:
             HTTPStatus.FORBIDDEN,
             "the form is from a session that is over",
             "go back, load the page anew, and try again",
+            late=True,
         )
 
 

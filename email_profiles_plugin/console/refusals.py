@@ -10,6 +10,7 @@ from starlette.responses import Response
 from email_profiles_hookspecs import errors
 from email_profiles_hookspecs.errors import EmailProfilesError
 
+from . import expired
 from .calls import Call
 from .problems import KINDS, ProblemDetails, details_of
 
@@ -42,7 +43,11 @@ TITLES = {
 
 
 class Refusal(Exception):
-    """A call goes no further: the state, why, what to do; headers of the answer."""
+    """
+    A call goes no further: the state, why, what to do; headers of the answer.
+
+    *late*: its session is over, and what was typed is shown.
+    """
 
     def __init__(
         self,
@@ -50,12 +55,15 @@ class Refusal(Exception):
         message: str,
         remedy: str = "",
         headers: Mapping[str, str] | None = None,
+        *,
+        late: bool = False,
     ) -> None:
         super().__init__(status, message, remedy, headers)
         self.status = status
         self.message = message
         self.remedy = remedy
         self.headers = dict(headers or {})
+        self.late = late
 
 
 def status_of(error: EmailProfilesError) -> HTTPStatus:
@@ -74,6 +82,7 @@ def page(call: Call, error: EmailProfilesError) -> Response:
         title="That can't be done",
         message=getattr(error, "message", "") or str(error),
         remedy=error.remedy,
+        typed=None,
     )
 
 
@@ -99,6 +108,7 @@ def refused(call: Call, refusal: Refusal, *, api: bool) -> Response:
             title=TITLES.get(refusal.status, "That can't be done"),
             message=refusal.message,
             remedy=refusal.remedy,
+            typed=expired.typed(call) if refusal.late else None,
         )
     response.headers.update(refusal.headers)
     return response
