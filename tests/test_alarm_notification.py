@@ -419,6 +419,20 @@ def test_what_is_over_while_its_profile_is_disabled(bench: Bench) -> None:
         assert "cleared meanwhile" == bench.reasons(who=ANNA)[id, ANNA]
 
 
+def test_what_is_over_while_its_mail_can_t_be_made(bench: Bench) -> None:
+    """It is dropped, though the mail that was to tell of it is begun already."""
+    bench.apply(**GATHER)
+    bench.notify(event("1"), event("2"))
+    bench.profiles.profiles.apply({**PROFILE, "enabled": False}, actor="test")
+    assert 0 == bench.due(10)
+    bench.notify(later("1", "clear", active=False))
+    bench.profiles.profiles.apply(PROFILE, actor="test")
+
+    assert "cleared meanwhile" == bench.reasons(who=ANNA)["1", ANNA]
+    assert 1 == bench.due(200)
+    assert [("anna", 'Alarm "High 2" at "plant/tank/2": Active')] == bench.told()
+
+
 def test_a_message_that_a_plugin_forbids(bench: Bench) -> None:
     """What can never be sent is raised, and stays on record."""
 

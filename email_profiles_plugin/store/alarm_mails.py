@@ -120,23 +120,22 @@ def stale(connection: Connection, now: float, limit: int = 500) -> list[Mail]:
         .limit(limit)
     )
     found = [_mail(row) for row in connection.execute(late)]
-    extend(connection, [one.id for one in found], now + LEASE_S)
+    if found:
+        connection.execute(
+            update(alarm_mail)
+            .where(alarm_mail.c.id.in_([one.id for one in found]))
+            .values(claimed_until=now + LEASE_S, error="")
+        )
     return found
 
 
-def extend(
-    connection: Connection, ids: Sequence[str], until: float, error: str = ""
-) -> None:
-    """They are tried again *until* then, for the reason *error*."""
-    if ids:
-        values: dict[str, Any] = {"claimed_until": until}
-        if error:
-            values["error"] = error
-        connection.execute(
-            update(alarm_mail)
-            .where(alarm_mail.c.id.in_(ids), alarm_mail.c.state == "making")
-            .values(**values)
-        )
+def put_off(connection: Connection, id: str, until: float, error: str) -> None:
+    """It is tried again *until* then; it could not be made, for the reason *error*."""
+    connection.execute(
+        update(alarm_mail)
+        .where(alarm_mail.c.id == id, alarm_mail.c.state == "making")
+        .values(claimed_until=until, error=error or "unknown")
+    )
 
 
 def queued_as(connection: Connection, origin: str, key: str) -> str | None:

@@ -13,8 +13,10 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    false,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -60,6 +62,19 @@ SOME = 100
 WAITING = and_(alarm_notice.c.mail_id.is_(None), alarm_notice.c.reason == "")
 """Neither in a mail nor left out."""
 
+_UNTOLD = and_(
+    alarm_notice.c.reason == "",
+    or_(
+        alarm_notice.c.mail_id.is_(None),
+        alarm_notice.c.mail_id.in_(
+            select(alarm_mail.c.id)
+            .where(alarm_mail.c.state == "making")
+            .where(alarm_mail.c.error != "")
+        ),
+    ),
+)
+"""Waiting, or in a mail that could not be made, and that nobody makes just now."""
+
 _KNOWN = select(alarm_event.c.id).where(
     alarm_event.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -87,7 +102,7 @@ _AWAITED = (
 _ENDED = (
     select(alarm_notice.c.document_id, alarm_event.c.alarm_id)
     .join(alarm_event)
-    .where(WAITING)
+    .where(_UNTOLD)
     .where(alarm_event.c.alarm_id.in_(bindparam("ids", expanding=True)))
     .where(alarm_event.c.transition == "active")
     .distinct()
@@ -242,9 +257,9 @@ def end(
     )
     connection.execute(
         update(alarm_notice)
-        .where(WAITING, alarm_notice.c.document_id == document_id)
+        .where(_UNTOLD, alarm_notice.c.document_id == document_id)
         .where(alarm_notice.c.event_id.in_(over))
-        .values(reason=reason)
+        .values(reason=reason, mail_id=None)
     )
 
 
@@ -266,13 +281,25 @@ def abandon(connection: Connection, document_id: str, reason: str) -> None:
     )
 
 
-def sweep(connection: Connection, before: float) -> bool:
+def sweep(connection: Connection, before: float, live: Mapping[str, float]) -> bool:
     """
     Forget some of what came in before, unless somebody still waits for it.
 
-    Whether there may be more; for nobody else can write meanwhile.
+    *live*: since when a document's mails have links that can be used still. Whether
+    there may be more; for nobody else can write meanwhile.
     """
-    awaited = select(alarm_notice.c.event_id).where(WAITING)
+    kept = select(alarm_mail.c.id).where(
+        or_(
+            false(),
+            *(
+                and_(alarm_mail.c.document_id == id, alarm_mail.c.created_at > since)
+                for id, since in live.items()
+            ),
+        )
+    )
+    awaited = select(alarm_notice.c.event_id).where(
+        or_(WAITING, alarm_notice.c.mail_id.in_(kept))
+    )
     old = (
         select(alarm_event.c.id)
         .where(alarm_event.c.received_at < before)
@@ -282,9 +309,11 @@ def sweep(connection: Connection, before: float) -> bool:
     gone = connection.execute(delete(alarm_event).where(alarm_event.c.id.in_(old)))
     if gone.rowcount:
         return True
-    for table, at in (
-        (alarm_mail, alarm_mail.c.created_at),
-        (alarm_acknowledgement, alarm_acknowledgement.c.at),
+    answers = alarm_acknowledgement.c
+    for table, at, mail_id in (
+        (alarm_acknowledgement, answers.at, answers.mail_id),
+        (alarm_mail, alarm_mail.c.created_at, alarm_mail.c.id),
     ):
-        connection.execute(delete(table).where(at < before))
+        old_ones = delete(table).where(at < before, mail_id.not_in(kept))
+        connection.execute(old_ones)
     return False

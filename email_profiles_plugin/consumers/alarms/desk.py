@@ -104,6 +104,18 @@ class Desk:
             self._known[stored.id] = made
         return made
 
+    def live_since(self, now: float, retention_s: float) -> dict[str, float]:
+        """Since when their mails' links can be used, where that outlasts retention."""
+        kind = self.profiles.alarm_notifications.kind.name
+        with self.profiles.database.read() as connection:
+            found = documents.everything(connection)
+        links = [(one.id, self.value(one).link) for one in found if one.kind == kind]
+        return {
+            id: now - link.valid_s
+            for id, link in links
+            if link is not None and link.valid_s > retention_s
+        }
+
     def profile(self, notification: Notification) -> Profile:
         """
         What it sends by: the profile that it names, or one of its own settings.

@@ -174,7 +174,7 @@ def _settle(connection: Connection, made: Sequence[Made]) -> None:
         reason = "" if one.error is None else str(one.error)
         if one.again:
             until = one.mail.claimed_until + RETRY_S
-            alarm_mails.extend(connection, [one.mail.id], until, reason)
+            alarm_mails.put_off(connection, one.mail.id, until, reason)
         else:
             alarm_mails.settle(
                 connection, one.mail.id, message_id=one.message_id, error=reason

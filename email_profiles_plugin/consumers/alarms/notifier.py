@@ -49,7 +49,7 @@ class AlarmNotifier:
     later; a host may call `due` instead, from a timer of its own. Any number of them,
     in any number of processes, may share one store. *acknowledged* is told of what is
     acknowledged from a mail, in a thread of its own. What is older than
-    *retention_days* is forgotten.
+    *retention_days* is forgotten, unless a link in a mail can be used still.
     """
 
     profiles: EmailProfiles
@@ -257,9 +257,11 @@ class AlarmNotifier:
         if self._swept_at is not None and moment - self._swept_at < HOUR_S:
             return
         self._swept_at = moment
-        before = self.profiles.clock.now().timestamp() - self.retention_days * DAY_S
+        now = self.profiles.clock.now().timestamp()
+        retention_s = self.retention_days * DAY_S
+        live = self._desk.live_since(now, retention_s)
         while self.profiles.database.write(
-            lambda connection: alarms.sweep(connection, before)
+            lambda connection: alarms.sweep(connection, now - retention_s, live)
         ):
             pass  # in small steps, so that others get their turn
 

@@ -176,11 +176,14 @@ def _plain(text: str, status: int) -> Response:
 
 
 async def _note(request: Request) -> str | None:
-    """The form's note; None where too much was sent."""
+    """The form's note; None where too much was sent, or too many fields."""
     octets = b""
     async for some in request.stream():
         octets += some
         if len(octets) > MOST_OCTETS:
             return None
-    fields = parse_qs(octets.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(octets.decode("utf-8", "replace"), max_num_fields=20)
+    except ValueError:
+        return None
     return fields.get("note", [""])[0].replace("\r\n", "\n")
