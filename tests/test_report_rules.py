@@ -65,8 +65,6 @@ def mistakes(**changes: Any) -> list[str]:
          " give the password as password)"),
         ({"source": {**SQL, "url": "mssql+pyodbc:///?odbc_connect=PWD%3Ds3@cret"}},
          "$.source.url: has odbc_connect, which may hold a password"),
-        ({"source": {**SQL, "password": {"env": "PLANT_PASSWORD"}}},
-         "$.source.password: is none of SQLite's (leave it out"),
         ({"source": {**SQL, "sql": "DELETE FROM level"}},
          "$.source.sql: begins with DELETE: a report only reads (begin with SELECT or"
          " WITH)"),

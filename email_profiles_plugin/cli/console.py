@@ -116,9 +116,9 @@ def link(facade: EmailProfiles, context: click.Context, role: str) -> None:
     place: Place = context.meta["place"]
     known = "" if context.meta["placed"] else facade.sign_ins.last_base_url()
     if not known and not context.meta["placed"]:
-        raise Failure(
-            f"no console was started with the home {facade.home}",
-            "start one, or give the EMAIL_PROFILES_HOME that it was started with",
+        output.warn(
+            f"no console was started with the home {facade.home}: the link is of no use "
+            "for one that has another EMAIL_PROFILES_HOME"
         )
     output.say(sign_in_link(facade, known or place.url, Role.named(role)))
     output.note(f"good for one sign-in, within {MINUTES} minutes")

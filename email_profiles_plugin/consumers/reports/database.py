@@ -104,10 +104,10 @@ def is_file(url: str, path: Path) -> bool:
 
 def _engine(url: str, password: str | None) -> Engine:
     parsed = make_url(url)
-    if password is not None:
-        parsed = parsed.set(password=password)
     if parsed.get_backend_name() == "sqlite":
-        _there(parsed)
+        _there(parsed)  # which knows no passwords
+    elif password is not None:
+        parsed = parsed.set(password=password)
     return create_engine(parsed, poolclass=NullPool)
 
 

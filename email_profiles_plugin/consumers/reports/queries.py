@@ -48,26 +48,34 @@ def named_in(sql: str) -> list[str]:
 
 def _bare(sql: str) -> str:
     """*sql* without its texts, quoted names and comments; what is open is kept."""
-    last = {found[1]: found.start() for found in _DOLLARS.finditer(sql)}
-    last["/*"] = sql.rfind("*/")
-    kept, at = list[str](), 0
-    while found := _IGNORED.search(sql, at):
-        kept.append(sql[at : found.start()])
-        mark, at = found[0], found.end()
-        if mark in last and last[mark] < at:
-            kept.append(mark[0])
-            at = found.start() + 1
-            continue
-        if mark in last:  # the last one is known: none is looked for in vain
-            closing = "*/" if mark == "/*" else mark
-            at = sql.index(closing, at) + len(closing)
-        kept.append(" ")
-    return "".join([*kept, sql[at:]])
+    return "".join(" " if ignored else piece for piece, ignored in _pieces(sql))
 
 
 def escaped(sql: str) -> str:
     """*sql* for SQLAlchemy's `text`, to which text and comments name no parameter."""
-    return _IGNORED.sub(lambda found: _COLON.sub(r"\\\g<0>", found[0]), sql)
+    return "".join(
+        _COLON.sub(r"\\\g<0>", piece) if ignored else piece
+        for piece, ignored in _pieces(sql)
+    )
+
+
+def _pieces(sql: str) -> Iterator[tuple[str, bool]]:
+    """*sql* in pieces; whether each is a text, a quoted name or a comment, closed."""
+    last = {found[1]: found.start() for found in _DOLLARS.finditer(sql)}
+    last["/*"] = sql.rfind("*/")
+    begin = at = 0
+    while found := _IGNORED.search(sql, at):
+        mark, at = found[0], found.end()
+        if mark in last:  # the last one is known: none is looked for in vain
+            if last[mark] < at:
+                at = found.start() + 1
+                continue
+            closing = "*/" if mark == "/*" else mark
+            at = sql.index(closing, at) + len(closing)
+        yield sql[begin : found.start()], False
+        yield sql[found.start() : at], True
+        begin = at
+    yield sql[begin:], False
 
 
 def mistake_of_url(url: str) -> tuple[str, str] | None:

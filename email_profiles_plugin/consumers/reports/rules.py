@@ -86,9 +86,6 @@ def _source(document: Mapping[str, Any]) -> Iterator[Finding]:
     url = source.get("url")
     if _is_text(url) and (mistake := mistake_of_url(url)):
         yield Finding(("source", "url"), *mistake)
-    if _is_text(url) and url.startswith("sqlite") and "password" in source:
-        remedy = "leave it out: `report unset-secret NAME source.password` drops it"
-        yield Finding(("source", "password"), "is none of SQLite's", remedy)
     given = _object(document, "parameters")
     for name in BUILT_IN:
         if name in given:
