@@ -73,6 +73,8 @@ def test_run_fails(run: Run, home: Path, open_profiles: Open) -> None:
     assert "error: daily-levels: failed: nobody registered 'levels'" in done.stderr
     assert "remedy: register it with the host" in done.stderr
     assert "see `email-profiles report list`" in run("run", "x").stderr
+    for endless in ("inf", "nan", "86401"):
+        assert 2 == run("run", "daily-levels", "--timeout", endless).exit_code
 
 
 def test_preview(run: Run, tmp_path: Path, smtp_server: Any) -> None:
@@ -85,6 +87,9 @@ def test_preview(run: Run, tmp_path: Path, smtp_server: Any) -> None:
     assert 25 == len(path.read_text("utf-8-sig").splitlines())
     assert path.read_bytes() == shown.stdout_bytes
     assert 2 == run("preview", "daily-levels", "-o", "x.doc").exit_code
+    nowhere = str(tmp_path / "missing" / "x.csv")
+    failed = run("preview", "daily-levels", "-o", nowhere)
+    assert f"error: {nowhere} can't be written: No such file" in failed.stderr
     assert [] == smtp_server.messages
 
 

@@ -29,16 +29,16 @@ FORMATS = ("pdf", "xlsx", "csv", "html")
 @click.option("--queue", is_flag=True, help="Leave the mail to a worker.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=click.IntRange(0, 86_400),
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the mail server.",
+    help="How long to wait for the mail server, a day at most.",
 )
 @AS_JSON
 @opens
 def run(
-    facade: EmailProfiles, name: str, queue: bool, timeout: float, as_json: bool
+    facade: EmailProfiles, name: str, queue: bool, timeout: int, as_json: bool
 ) -> None:
     """
     Make the report NAME now, and send it, whether it is due or not.
@@ -168,7 +168,11 @@ def preview(facade: EmailProfiles, name: str, path: str, format: str | None) -> 
     if path == "-":
         sys.stdout.buffer.write(made)
         return
-    Path(path).write_bytes(made)
+    try:
+        Path(path).write_bytes(made)
+    except OSError as error:
+        said = f"{path} can't be written: {error.strerror or error}"
+        raise Failure(said, "name a file in a folder that you may write to") from error
     output.say(f"{name}: {len(made)} octets in {path}")
 
 
