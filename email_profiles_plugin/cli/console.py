@@ -117,8 +117,8 @@ def link(facade: EmailProfiles, context: click.Context, role: str) -> None:
     known = "" if context.meta["placed"] else facade.sign_ins.last_base_url()
     if not known and not context.meta["placed"]:
         output.warn(
-            f"no console was started with the home {facade.home}: the link is of no use "
-            "for one that has another EMAIL_PROFILES_HOME"
+            f"no console was started with the home {facade.home}: the link is of no "
+            "use for one that has another EMAIL_PROFILES_HOME"
         )
     output.say(sign_in_link(facade, known or place.url, Role.named(role)))
     output.note(f"good for one sign-in, within {MINUTES} minutes")
