@@ -399,7 +399,7 @@ def test_with_defaults_is_idempotent(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    name=st.from_regex(r"[a-zäöü .-]{1,64}", fullmatch=True),
+    name=st.from_regex(r"[a-zäöü]([a-zäöü .-]{0,62}[a-zäöü.-])?", fullmatch=True),
     smtp=st.fixed_dictionaries(
         {"hostname": st.sampled_from(["mail.example", "::1", "bücher.example"])},
         optional={
