@@ -35,6 +35,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(pytest_plugin, "email_profiles")
 
 
+LONGEST = (
+    "test_token_stress.py",
+    "test_console_pages.py",
+    "test_console_browser.py",
+    "test_example_service_account.py",
+    "test_browser_grant.py",
+    "test_workers.py",
+    "test_testing_mail_system.py",
+    "test_console_api_fuzz.py",
+    "test_report_scheduler.py",
+    "test_cli_console.py",
+    "test_real_servers.py",
+)
+"""Files that take longest begin first, so that no worker is left alone with one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first; the rest in its order."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def open_empty_page(namespace: dict[str, Any]) -> None:
     """A page starts in a folder and a home of its own; a mail server runs."""
     from email_profiles_plugin.testing import SmtpServer
