@@ -122,6 +122,6 @@ def test_serve(home: Path, smtp_server: Any, open_profiles: Open) -> None:
     assert "making reports" in process.stdout.readline()
     smtp_server.wait_for(1, timeout=60)
     process.send_signal(signal.SIGTERM)
-    process.communicate()
+    process.communicate(timeout=60)
 
     assert 0 == process.returncode

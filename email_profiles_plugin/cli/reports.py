@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -219,10 +219,11 @@ def serve(facade: EmailProfiles) -> None:
     """
     from ..consumers.reports import ReportScheduler
 
-    ended = threading.Event()
+    # An Event's lock may be held by whom the signal interrupts; a SimpleQueue has none.
+    ended = SimpleQueue[int]()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda number, _: ended.put(number))
     facade.start()
     with ReportScheduler(facade):
         output.say("making reports when they are due; Ctrl+C ends it")
-        ended.wait()
+        ended.get()
