@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from attrs import field, frozen
 
@@ -13,6 +14,9 @@ from .verdict import TRANSACTION, RecipientState, Verdict, outcome, retries
 
 LANES: tuple[Lane, ...] = ("alarm", "normal", "bulk")
 """In the order in which they are looked at; a row holds the index."""
+
+STATES: tuple[str, ...] = ("queued", "sending", *get_args(OutcomeState))
+"""Of a message: before it is settled, and the outcomes that it may come to."""
 
 WAITING: tuple[RecipientState, ...] = ("waiting", "deferred")
 """States of a recipient that is still to be served."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..settlement import STATES
 from . import output
 from .commands import AS_JSON, Group
 from .opening import actor, opens
@@ -14,18 +15,6 @@ if TYPE_CHECKING:
     from ..outbox.desk import Decision
     from ..runtime import EmailProfiles
     from ..store.views import AttemptEntry, MessageEntry
-
-STATES = (
-    "queued",
-    "sending",
-    "accepted",
-    "partly accepted",
-    "refused",
-    "expired",
-    "cancelled",
-    "unknown",
-    "dry run",
-)
 
 SHORT = 12
 """Digits of an id that are shown on a terminal; any unique start of one will do."""

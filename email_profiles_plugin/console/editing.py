@@ -139,6 +139,16 @@ def store(call: Call, draft: Draft) -> Applied | Refused:
         return _wrong(call, draft, reading, [told], error)
 
 
+def told(title: str, done: Applied) -> str:
+    """What became of a document, called *title*, in a sentence."""
+    became = {
+        "created": "was created",
+        "changed": "was changed",
+        "unchanged": "is as it was: there was nothing to change",
+    }
+    return f"{title} {done.stored.name} {became[done.change]}."
+
+
 def _apply(call: Call, draft: Draft, reading: Reading) -> Applied:
     if draft.stored is None:
         return draft.documents.apply(reading.document, actor=call.actor, based_on=0)

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from email_profiles_hookspecs import Outcome, Receipt
 
+from ...settlement import STATES
 from ..access import Role
 from . import messages
-from .messages import STATES, Message, WholeMessage
+from .messages import Message, WholeMessage
 from .operations import (
     AFTER,
     LIMIT,

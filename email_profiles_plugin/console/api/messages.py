@@ -16,22 +16,11 @@ from email_profiles_hookspecs import Outcome, Problem, Reply
 from email_profiles_hookspecs.errors import Invalid, NotFound
 
 from ...documents import request_from_document, validate_request_document
+from ...settlement import STATES
 from ...store.views import MessageEntry, RecipientEntry
 from ..problems import ProblemDetails
 from .operations import Asked, answer
 from .values import as_json
-
-STATES = (
-    "queued",
-    "sending",
-    "accepted",
-    "partly accepted",
-    "refused",
-    "expired",
-    "cancelled",
-    "unknown",
-    "dry run",
-)
 
 
 @frozen(kw_only=True)

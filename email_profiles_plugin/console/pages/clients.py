@@ -131,15 +131,10 @@ def _offers() -> list[beginnings.Offer]:
 
 
 def _stored(call: Call, done: Applied) -> Response:
-    said = {
-        "created": "was created",
-        "changed": "was changed",
-        "unchanged": "is as it was: there was nothing to change",
-    }
     return call.to(
         "client",
         id=done.stored.id,
-        said=f"OAuth2 client {done.stored.name} {said[done.change]}.",
+        said=editing.told("OAuth2 client", done),
     )
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from starlette.responses import Response
 
 from email_profiles_hookspecs.errors import Conflict
-from email_profiles_hookspecs.values import OutcomeState
 
 from ...outbox.desk import Decision
+from ...settlement import STATES
 from ...store.views import MessageEntry
 from .. import refusals
 from ..access import Role
 from ..calls import Call
 from ..places import Place
-
-STATES = ("queued", "sending", *get_args(OutcomeState))
-"""What a message may be in, or have come to; in the order of its life."""
 
 PAGE = 50
 """Messages on a page."""

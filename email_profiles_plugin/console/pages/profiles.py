@@ -224,15 +224,10 @@ def _form(
 
 
 def _stored(call: Call, done: Applied) -> Response:
-    said = {
-        "created": "was created",
-        "changed": "was changed",
-        "unchanged": "is as it was: there was nothing to change",
-    }
     return call.to(
         "profile",
         id=done.stored.id,
-        said=f"Email profile {done.stored.name} {said[done.change]}.",
+        said=editing.told("Email profile", done),
     )
 
 

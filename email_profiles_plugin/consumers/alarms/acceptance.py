@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import define, frozen
@@ -69,8 +70,12 @@ class Acceptance:
         for at in range(0, len(events), size):
             some = events[at : at + size]
             yield self.profiles.database.write(
-                lambda connection, some=some: self._accept(  # type: ignore[misc]
-                    connection, notification, some, people, moment
+                partial(
+                    self._accept,
+                    notification=notification,
+                    events=some,
+                    people=people,
+                    moment=moment,
                 )
             )
 

@@ -7,7 +7,7 @@ import math
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 LONGEST = 32_767
@@ -80,7 +80,7 @@ def shown(value: object, zone: ZoneInfo) -> str:
     return str(value)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float | Decimal]:
     """It is set in a column of numbers."""
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 

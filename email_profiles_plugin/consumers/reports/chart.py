@@ -69,7 +69,7 @@ def _place(value: object, zone: ZoneInfo) -> float | datetime | str:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if is_number(value):
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     if isinstance(value, str):
         with suppress(ValueError):
             return local(datetime.fromisoformat(value), zone).replace(tzinfo=None)

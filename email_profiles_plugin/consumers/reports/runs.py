@@ -253,12 +253,12 @@ class Reports:
 def _all_recipients(
     schedule: ReportSchedule, found: Named
 ) -> tuple[dict[Method, list[str]], list[str]]:
-    typed = [
+    typed: list[tuple[Method, str]] = [
         *(("to", one) for one in schedule.to),
         *(("cc", one) for one in schedule.cc),
         *(("bcc", one) for one in schedule.bcc),
     ]
-    others, wrong = sorted_out([*typed, *found])  # type: ignore[list-item]
+    others, wrong = sorted_out([*typed, *found])
     if not any(others.values()):
         about = f": {wrong[0]}" if wrong else ""
         raise ReportFailed(f"there is nobody to send it to{about}", "recipients")
